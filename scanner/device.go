@@ -1,0 +1,236 @@
+package scanner
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"time"
+)
+
+// Device is the one door through which the scanner sees the world. It is read-only: nothing
+// reached through it can change what is scanned.
+type Device interface {
+	// Identity says what the device is and how it was recognised.
+	Identity() Identity
+	// FS is the device's tree. Links resolve inside it.
+	FS() FS
+	// Probe returns the raw output of a live source, or an error that wraps ErrUnavailable
+	// when this device has no such source (a root filesystem has no processes).
+	Probe(ctx context.Context, s Source) ([]byte, error)
+}
+
+// Identity is what the container knows about the device. What the device's own files say
+// (os-release and the like) is a fact, read by a collector.
+type Identity struct {
+	// Origin names where the device came from in one line: "live", or "tar.gz image.tar.gz".
+	Origin string
+	// Kind is how the container was recognised: live, directory, tar, oci, docker-archive,
+	// squashfs, ext4, erofs, recording, txtar.
+	Kind string
+	// Platform is "linux" or "android".
+	Platform string
+	// RecordedAt is when the device was seen. Zero when the container does not say (a root
+	// filesystem); the scan then judges as of the time it runs and says so.
+	RecordedAt time.Time
+	// Live is true when processes and kernel state were there to read when the device was
+	// seen: the live machine and recordings of one.
+	Live bool
+	// Root is true when the reader could read everything (euid 0, or an image).
+	Root bool
+	// ModesUntrusted says why modes, owners and xattrs mean nothing here ("" when they do).
+	ModesUntrusted string
+	// Notes are remarks on how the container was read: skipped layers, unread entries, limits met.
+	Notes []string
+}
+
+// Source names a live source whose output Probe returns. A path under /proc or /sys is not a
+// Source: those are files and read through FS.
+type Source string
+
+// The sources. Each constant's comment gives the shape of its bytes.
+const (
+	// SourceProcesses is a JSON array of facts.Process, one element a process.
+	SourceProcesses Source = "processes"
+	// SourceSockets is a JSON array of facts.Socket.
+	SourceSockets Source = "sockets"
+	// SourceHiddenPIDs is a JSON object {"hidden":[pid...]}: ids that answer the kernel but
+	// are in no listing of /proc, in two passes.
+	SourceHiddenPIDs Source = "hidden-pids"
+	// SourceHiddenPorts is a JSON object {"hidden":[{"proto":"tcp","port":1}...]}: ports that
+	// cannot be bound although no socket table lists them.
+	SourceHiddenPorts Source = "hidden-ports"
+	// SourceNftables is the text of `nft -j list ruleset` (JSON).
+	SourceNftables Source = "nftables"
+	// SourceIptables is the text of iptables-save.
+	SourceIptables Source = "iptables"
+	// SourceRoutes is a JSON array of facts.Route from netlink.
+	SourceRoutes Source = "routes"
+	// SourceNeighbours is a JSON array of facts.Neighbour from netlink (ARP and NDP).
+	SourceNeighbours Source = "neighbours"
+	// SourceInterfaces is a JSON array of facts.Interface.
+	SourceInterfaces Source = "interfaces"
+	// SourceUname is a JSON object {"sysname","release","version","machine"}.
+	SourceUname Source = "uname"
+	// SourceBPF is a JSON array of loaded BPF programs {"id","type","name","uid"}.
+	SourceBPF Source = "bpf"
+)
+
+// ErrUnavailable is wrapped by errors of sources and files that this device cannot give, as
+// against ones that are not there (fs.ErrNotExist) or may not be read (fs.ErrPermission).
+var ErrUnavailable = errors.New("not available on this device")
+
+// ErrNotRecorded is wrapped when a recording does not hold what was asked: nobody knows
+// whether the file exists.
+var ErrNotRecorded = errors.New("not recorded")
+
+// FS is a device's tree. Names are absolute, slash-separated and cleaned by the
+// implementation ("/etc/passwd"); ".." never leaves the root. Links are followed inside the
+// tree with a loop limit, in every component but the last where a method says so.
+//
+// Errors wrap fs.ErrNotExist, fs.ErrPermission, ErrUnavailable or ErrNotRecorded and carry
+// the name (*fs.PathError).
+type FS interface {
+	// Lstat describes name itself, a link included. Links in the parents are followed.
+	Lstat(name string) (Info, error)
+	// Stat follows a final link too.
+	Stat(name string) (Info, error)
+	// ReadDir lists a directory, sorted by name; entries are described as by Lstat.
+	ReadDir(name string) ([]Info, error)
+	// Readlink returns a link's text as stored.
+	Readlink(name string) (string, error)
+	// Resolve returns the link-free name that name stands for.
+	Resolve(name string) (string, error)
+	// Open opens a regular file; anything else (FIFO, device, socket, directory) is refused.
+	Open(name string) (File, error)
+	// Head returns up to 64 first bytes of a regular file. It may work where Open cannot
+	// (streamed archives keep heads and digests of programs, not their content).
+	Head(name string) ([]byte, error)
+	// Digest returns a regular file's digest. It may work where Open cannot.
+	Digest(name string, algo Algo) ([]byte, error)
+	// Xattr returns an extended attribute ("security.capability", "security.selinux"), or
+	// an error wrapping fs.ErrNotExist (has none) or ErrUnavailable (container lost them).
+	Xattr(name, attr string) ([]byte, error)
+}
+
+// File is an open regular file.
+type File interface {
+	io.Reader
+	io.ReaderAt
+	io.Closer
+	// Size is the length in bytes as the container says; /proc and /sys files say 0 or 4096.
+	Size() int64
+}
+
+// Info describes one file. Fields the container does not record are -1 (UID, GID) or zero.
+type Info struct {
+	Name       string      // base name
+	Mode       fs.FileMode // type, permission, setuid, setgid and sticky bits as in io/fs
+	Size       int64       // bytes
+	UID, GID   int
+	ModTime    time.Time
+	ChangeTime time.Time // zero when the container has none (archives)
+	Nlink      uint64
+	Dev, Ino   uint64
+}
+
+// Perm returns the twelve permission bits as in stat(2): 04755 for a setuid program.
+func (i Info) Perm() uint32 {
+	p := uint32(i.Mode.Perm())
+	if i.Mode&fs.ModeSetuid != 0 {
+		p |= 0o4000
+	}
+	if i.Mode&fs.ModeSetgid != 0 {
+		p |= 0o2000
+	}
+	if i.Mode&fs.ModeSticky != 0 {
+		p |= 0o1000
+	}
+	return p
+}
+
+// ModeOf turns a stat(2) st_mode into Go's FileMode.
+func ModeOf(st uint32) fs.FileMode {
+	m := fs.FileMode(st & 0o777)
+	switch st & 0o170000 {
+	case 0o040000:
+		m |= fs.ModeDir
+	case 0o120000:
+		m |= fs.ModeSymlink
+	case 0o010000:
+		m |= fs.ModeNamedPipe
+	case 0o140000:
+		m |= fs.ModeSocket
+	case 0o060000:
+		m |= fs.ModeDevice
+	case 0o020000:
+		m |= fs.ModeDevice | fs.ModeCharDevice
+	}
+	if st&0o4000 != 0 {
+		m |= fs.ModeSetuid
+	}
+	if st&0o2000 != 0 {
+		m |= fs.ModeSetgid
+	}
+	if st&0o1000 != 0 {
+		m |= fs.ModeSticky
+	}
+	return m
+}
+
+// Algo is a digest algorithm that package databases use.
+type Algo uint8
+
+// The digest algorithms.
+const (
+	MD5 Algo = iota + 1
+	SHA1
+	SHA256
+	SHA512
+)
+
+// String is the algorithm's usual lower-case name.
+func (a Algo) String() string {
+	switch a {
+	case MD5:
+		return "md5"
+	case SHA1:
+		return "sha1"
+	case SHA256:
+		return "sha256"
+	case SHA512:
+		return "sha512"
+	}
+	return "unknown"
+}
+
+// ReadFile reads a whole file, refusing one longer than limit bytes: what a device holds is
+// hostile, and so is what it says of its size.
+func ReadFile(fsys FS, name string, limit int64) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size := f.Size()
+	if size > limit {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: &TooLargeError{Size: size, Limit: limit}}
+	}
+	b := make([]byte, 0, max(size+1, 512))
+	for {
+		n, err := f.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if int64(len(b)) > limit {
+			return nil, &fs.PathError{Op: "read", Path: name, Err: &TooLargeError{Size: int64(len(b)), Limit: limit}}
+		}
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+	}
+}
