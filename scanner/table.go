@@ -1,6 +1,9 @@
 package scanner
 
-import "context"
+import (
+	"context"
+	"reflect"
+)
 
 // Table is one kind of fact: rows of one Go struct type whose fields are the columns (named
 // by the `expr` tag, described by the `doc` tag).
@@ -24,6 +27,15 @@ type Table struct {
 	Unknown map[string]string
 	// Aux is what this collector shares with later ones (an index, a parsed file).
 	Aux any
+}
+
+// Info sums the table up for a report.
+func (t *Table) Info() TableInfo {
+	i := TableInfo{Table: t.Name, Absent: t.Absent, Inapplicable: t.Inapplicable, Partial: t.Partial}
+	if t.Rows != nil {
+		i.Rows = reflect.ValueOf(t.Rows).Len()
+	}
+	return i
 }
 
 // Unread is embedded in rows some of whose columns could not be read for some rows (the

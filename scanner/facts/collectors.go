@@ -1,0 +1,11 @@
+package facts
+
+import "picket/scanner"
+
+// Collectors is the one list of all collectors. A test finds those that are not in it.
+func Collectors() []scanner.Collector {
+	return []scanner.Collector{
+		osCollector(),
+		accountsCollector(),
+	}
+}

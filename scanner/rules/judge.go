@@ -1,0 +1,293 @@
+package rules
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/vm"
+
+	"picket/scanner"
+)
+
+const (
+	maxEvidence = 20  // pieces kept in one finding
+	maxFindings = 500 // of one rule; a device is not made safer by the 501st
+)
+
+// Judge applies every rule to the facts. It implements scanner.Judge.
+func (s *Set) Judge(ctx context.Context, f *scanner.Facts) scanner.Verdict {
+	var v scanner.Verdict
+	machine := &vm.VM{}
+	for _, r := range s.rules {
+		if ctx.Err() != nil {
+			return v
+		}
+		c := &ruleCase{rule: r, set: s, facts: f, vm: machine}
+		cov := c.run()
+		cov.Rule = r.ID
+		v.Findings = append(v.Findings, c.findings...)
+		v.Coverage = append(v.Coverage, cov)
+	}
+	return s.absorb(v)
+}
+
+// ruleCase is one rule applied to one device.
+type ruleCase struct {
+	rule  *Rule
+	set   *Set
+	facts *scanner.Facts
+	vm    *vm.VM
+
+	base     scanner.Severity
+	findings []scanner.Finding
+	index    map[scanner.Subject]int
+	unknown  []string // reasons why rows could not be judged
+	dropped  int      // findings over maxFindings
+}
+
+func (c *ruleCase) run() scanner.Coverage {
+	r := c.rule
+	if why := c.inapplicable(); why != "" {
+		return scanner.Coverage{Outcome: scanner.NotApplicable, Why: why}
+	}
+	t := c.facts.Tables[r.Table]
+	if t == nil {
+		return scanner.Coverage{Why: "table " + r.Table + " was not collected"}
+	}
+	switch {
+	case t.Inapplicable != "":
+		return scanner.Coverage{Outcome: scanner.NotApplicable, Why: t.Inapplicable}
+	case t.Absent != "":
+		return scanner.Coverage{Why: t.Absent}
+	}
+	for _, col := range r.columns() {
+		if why := t.Unknown[col]; why != "" {
+			return scanner.Coverage{Why: "column " + col + ": " + why}
+		}
+	}
+	rows := reflect.ValueOf(t.Rows)
+	n := 0
+	if t.Rows != nil {
+		n = rows.Len()
+	}
+	c.index = map[scanner.Subject]int{}
+	for i := range n {
+		c.judgeRow(rows.Index(i))
+	}
+	return c.coverage(n, t.Partial)
+}
+
+func (c *ruleCase) coverage(rows int, partial []string) scanner.Coverage {
+	why := append(slices.Clone(partial), c.unknown...)
+	if c.dropped > 0 {
+		why = append(why, fmt.Sprintf("%d more findings left out", c.dropped))
+	}
+	cov := scanner.Coverage{Findings: len(c.findings), Why: summary(why)}
+	switch {
+	case len(c.findings) > 0:
+		cov.Outcome = scanner.Failed
+	case len(why) > 0:
+		cov.Outcome = scanner.Unknown
+	case rows == 0 && c.rule.Empty == "not_applicable":
+		cov.Outcome, cov.Why = scanner.NotApplicable, "nothing of this kind on the device"
+	default:
+		cov.Outcome = scanner.Passed
+	}
+	return cov
+}
+
+// summary joins a few reasons and counts the rest.
+func summary(reasons []string) string {
+	const shown = 3
+	var uniq []string
+	for _, r := range reasons {
+		if !slices.Contains(uniq, r) {
+			if len(uniq) == shown {
+				return strings.Join(uniq, "; ") + fmt.Sprintf("; and more (%d in all)", len(reasons))
+			}
+			uniq = append(uniq, r)
+		}
+	}
+	return strings.Join(uniq, "; ")
+}
+
+// columns are those that decide whether the rule fires.
+func (r *Rule) columns() []string {
+	cols := slices.Clone(r.when.columns)
+	if r.where != nil {
+		cols = append(cols, r.where.columns...)
+	}
+	return cols
+}
+
+// inapplicable tells why the rule does not concern this device, and sets the base severity.
+func (c *ruleCase) inapplicable() string {
+	r, profile := c.rule, c.facts.Device.Profile
+	if !slices.Contains(r.Platforms, c.facts.Device.Platform) {
+		return "for " + strings.Join(r.Platforms, ", ") + " only"
+	}
+	c.base = r.Severity
+	if p, ok := r.Profiles[profile]; ok {
+		if p == "off" {
+			return "off for profile " + profile
+		}
+		_ = c.base.UnmarshalText([]byte(p)) // checked at load
+		return ""
+	}
+	if profile == "" {
+		for _, p := range r.Profiles {
+			var s scanner.Severity
+			if s.UnmarshalText([]byte(p)) == nil {
+				c.base = min(c.base, s)
+			}
+		}
+	}
+	return ""
+}
+
+// holds evaluates a condition on a row; known is false when the row could not tell.
+func (c *ruleCase) holds(cond *condition, row reflect.Value, unread map[string]string) (yes, known bool) {
+	for _, col := range cond.columns {
+		if why, ok := unread[col]; ok {
+			c.unknown = append(c.unknown, why)
+			return false, false
+		}
+	}
+	got, err := c.vm.Run(cond.program, row.Addr().Interface())
+	if err != nil {
+		c.unknown = append(c.unknown, "condition failed: "+strings.SplitN(err.Error(), "\n", 2)[0])
+		return false, false
+	}
+	return got.(bool), true
+}
+
+func (c *ruleCase) judgeRow(row reflect.Value) {
+	r, un := c.rule, unread(row)
+	if r.where != nil {
+		if yes, known := c.holds(r.where, row, un); !known || !yes {
+			return
+		}
+	}
+	if yes, known := c.holds(r.when, row, un); !known || !yes {
+		return
+	}
+	if r.allowed(row) || c.set.allowed(r, row, c.facts.Ref) {
+		return
+	}
+	sev := c.base
+	for i, g := range r.grades {
+		if yes, known := c.holds(g, row, un); known && yes {
+			sev = r.Grades[i].Severity
+			break
+		}
+	}
+	c.add(row, sev)
+}
+
+// add puts a firing row into the finding of its subject.
+func (c *ruleCase) add(row reflect.Value, sev scanner.Severity) {
+	r := c.rule
+	subject := scanner.Subject{Kind: r.fill(r.Subject.Kind, row), Name: r.fill(r.Subject.Name, row)}
+	i, ok := c.index[subject]
+	if !ok {
+		if len(c.findings) >= maxFindings {
+			c.dropped++
+			return
+		}
+		i = len(c.findings)
+		c.index[subject] = i
+		c.findings = append(c.findings, scanner.Finding{
+			Key: scanner.FindingKey(r.ID, subject), Rule: r.ID, Title: r.Title, Category: r.Category,
+			FalsePositives: r.FPRisk, Subject: subject, Means: strings.TrimSpace(r.Means),
+			Fix: strings.TrimSpace(r.fill(r.Fix, row)), Attack: r.Attack,
+		})
+	}
+	f := &c.findings[i]
+	f.Severity = max(f.Severity, sev)
+	for _, col := range r.Paths {
+		if p := r.row.value(row, col); p != "" && !slices.Contains(f.Paths, p) && len(f.Paths) < maxEvidence {
+			f.Paths = append(f.Paths, p)
+		}
+	}
+	if len(f.Evidence) >= maxEvidence {
+		f.MoreEvidence++
+		return
+	}
+	e := scanner.Evidence{Source: r.row.value(row, "where"), Fields: map[string]string{}}
+	for _, col := range r.Evidence {
+		if v := r.row.value(row, col); v != "" {
+			e.Fields[col] = v
+		}
+	}
+	f.Evidence = append(f.Evidence, e)
+}
+
+// fill puts a row's columns in the place of {column}.
+func (r *Rule) fill(s string, row reflect.Value) string {
+	if !strings.Contains(s, "{") {
+		return s
+	}
+	return placeholder.ReplaceAllStringFunc(s, func(m string) string {
+		return r.row.value(row, m[1:len(m)-1])
+	})
+}
+
+// absorb takes out findings whose cause another finding tells.
+func (s *Set) absorb(v scanner.Verdict) scanner.Verdict {
+	byRule := map[string][]int{}
+	for i, f := range v.Findings {
+		byRule[f.Rule] = append(byRule[f.Rule], i)
+	}
+	gone := map[int]bool{}
+	absorbedBy := map[string][]string{}
+	for _, r := range s.rules {
+		for _, i := range byRule[r.ID] {
+			if gone[i] {
+				continue
+			}
+			for _, id := range r.Absorbs {
+				for _, j := range byRule[id] {
+					if !gone[j] && sameCause(&v.Findings[i], &v.Findings[j]) {
+						gone[j] = true
+						v.Findings[i].Absorbed = append(v.Findings[i].Absorbed, scanner.Absorbed{Rule: id, Subject: v.Findings[j].Subject})
+						absorbedBy[id] = append(absorbedBy[id], "told under "+r.ID)
+					}
+				}
+			}
+		}
+	}
+	if len(gone) == 0 {
+		return v
+	}
+	kept := v.Findings[:0]
+	for i, f := range v.Findings {
+		if !gone[i] {
+			kept = append(kept, f)
+		}
+	}
+	v.Findings = kept
+	for i := range v.Coverage {
+		c := &v.Coverage[i]
+		if told := absorbedBy[c.Rule]; told != nil {
+			c.Findings -= len(told)
+			c.Why = summary(append(told, c.Why))
+		}
+	}
+	return v
+}
+
+// sameCause reports whether two findings concern the same subject or a common file.
+func sameCause(a, b *scanner.Finding) bool {
+	if a.Subject == b.Subject {
+		return true
+	}
+	for _, p := range b.Paths {
+		if p == a.Subject.Name || slices.Contains(a.Paths, p) {
+			return true
+		}
+	}
+	return slices.Contains(a.Paths, b.Subject.Name)
+}

@@ -1,0 +1,210 @@
+package rules
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"reflect"
+	"sort"
+	"strings"
+
+	"github.com/expr-lang/expr"
+	"go.yaml.in/yaml/v3"
+
+	"picket/scanner"
+)
+
+//go:embed catalogue/*.yaml
+var catalogue embed.FS
+
+const (
+	maxRuleFile  = 256 << 10 // bytes of one rule file
+	maxRules     = 5000
+	maxCondNodes = 2000 // of one compiled condition
+)
+
+// Catalogue loads the embedded rules against the given collectors' tables.
+func Catalogue(collectors []scanner.Collector) (*Set, error) {
+	sub, err := fs.Sub(catalogue, "catalogue")
+	if err != nil {
+		return nil, err
+	}
+	return Load(sub, collectors)
+}
+
+// Load reads every *.yaml file of fsys as a rule. It reports all that is wrong with all of
+// them at once, each with file and line, and loads nothing unless everything is right.
+func Load(fsys fs.FS, collectors []scanner.Collector) (*Set, error) {
+	names, err := fs.Glob(fsys, "*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("listing rules: %w", err)
+	}
+	if len(names) == 0 {
+		return nil, errors.New("no rule file (*.yaml) found")
+	}
+	if len(names) > maxRules {
+		return nil, fmt.Errorf("%d rule files, over the limit of %d", len(names), maxRules)
+	}
+	l := NewLoader(collectors)
+	set := &Set{}
+	seen := map[string]string{} // id -> file
+	var errs []error
+	for _, name := range names {
+		r, err := l.load(fsys, name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if other, dup := seen[r.ID]; dup {
+			errs = append(errs, fmt.Errorf("%s: rule %s is in %s already", name, r.ID, other))
+			continue
+		}
+		seen[r.ID] = name
+		set.rules = append(set.rules, r)
+	}
+	sort.Slice(set.rules, func(i, j int) bool { return set.rules[i].ID < set.rules[j].ID })
+	for _, r := range set.rules {
+		for _, id := range r.Absorbs {
+			if seen[id] == "" {
+				errs = append(errs, fmt.Errorf("%s: absorbs %s, which is no rule%s", r.File, id, didYouMean(id, set.IDs())))
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// Loader compiles rules against the tables of some collectors.
+type Loader struct {
+	rows map[string]*rowType
+	opts map[string][]expr.Option
+}
+
+// NewLoader makes a loader for rules over the collectors' tables.
+func NewLoader(collectors []scanner.Collector) *Loader {
+	l := &Loader{rows: map[string]*rowType{}, opts: map[string][]expr.Option{}}
+	for _, c := range collectors {
+		l.rows[c.Table] = newRowType(c.Row)
+		l.opts[c.Table] = append([]expr.Option{expr.Env(c.Row), expr.AsBool(), expr.MaxNodes(maxCondNodes)}, functions()...)
+	}
+	return l
+}
+
+func (l *Loader) tables() []string {
+	names := make([]string, 0, len(l.rows))
+	for n := range l.rows {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
+
+func (l *Loader) load(fsys fs.FS, name string) (*Rule, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("opening rule: %w", err)
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, maxRuleFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading rule %s: %w", name, err)
+	}
+	return l.Parse(name, src)
+}
+
+// Parse reads and compiles one rule. Its errors name file and line.
+func (l *Loader) Parse(name string, src []byte) (*Rule, error) {
+	if len(src) > maxRuleFile {
+		return nil, fmt.Errorf("%s: a rule file may have %d bytes at most", name, maxRuleFile)
+	}
+	var doc yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(src))
+	switch err := dec.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%s:1: the file is empty", name)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: more than one document in a rule file", name)
+	}
+	root := doc.Content[0]
+	if err := checkKeys(root, reflect.TypeFor[Rule]()); err != nil {
+		return nil, fmt.Errorf("%s:%w", name, err)
+	}
+	r := &Rule{File: name}
+	if err := root.Decode(r); err != nil {
+		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if err := l.check(r, root); err != nil {
+		return nil, fmt.Errorf("%s:%w", name, err)
+	}
+	return r, nil
+}
+
+// lineError is an error at a line; its text goes behind "file:".
+type lineError struct {
+	line int
+	msg  string
+}
+
+func (e *lineError) Error() string { return fmt.Sprintf("%d: %s", e.line, e.msg) }
+
+func errAt(n *yaml.Node, format string, args ...any) error {
+	return &lineError{n.Line, fmt.Sprintf(format, args...)}
+}
+
+// checkKeys refuses keys that the struct does not have.
+func checkKeys(n *yaml.Node, t reflect.Type) error {
+	switch {
+	case t.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode:
+		for _, c := range n.Content {
+			if err := checkKeys(c, t.Elem()); err != nil {
+				return err
+			}
+		}
+	case t.Kind() == reflect.Struct && t != reflect.TypeFor[yaml.Node]():
+		return checkStruct(n, t)
+	}
+	return nil
+}
+
+func checkStruct(n *yaml.Node, t reflect.Type) error {
+	if n.Kind != yaml.MappingNode {
+		return errAt(n, "a mapping of keys to values is needed here")
+	}
+	fields := map[string]reflect.Type{}
+	var names []string
+	for i := range t.NumField() {
+		if tag := t.Field(i).Tag.Get("yaml"); tag != "" && tag != "-" {
+			fields[tag] = t.Field(i).Type
+			names = append(names, tag)
+		}
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		ft, ok := fields[key.Value]
+		if !ok {
+			return errAt(key, "unknown key %q%s", key.Value, didYouMean(key.Value, names))
+		}
+		if err := checkKeys(n.Content[i+1], ft); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// at gives the node of a top-level key, or the document's.
+func at(root *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if root.Content[i].Value == key {
+			return root.Content[i+1]
+		}
+	}
+	return root
+}
