@@ -6,6 +6,6 @@ import "picket/scanner"
 func Collectors() []scanner.Collector {
 	return []scanner.Collector{
 		osCollector(),
-		accountsCollector(),
+		usersCollector(),
 	}
 }

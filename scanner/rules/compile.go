@@ -177,7 +177,7 @@ func checkColumns(r *Rule, root *yaml.Node) error {
 	if r.Subject.Kind == "" || r.Subject.Name == "" {
 		return errAt(at(root, "subject"), "subject: kind and name are needed")
 	}
-	for _, t := range []struct{ key, text string }{{"subject", r.Subject.Kind + r.Subject.Name}, {"fix", r.Fix}} {
+	for _, t := range []struct{ key, text string }{{"subject", r.Subject.Kind + r.Subject.Name}, {"means", r.Means}, {"fix", r.Fix}} {
 		for _, m := range placeholder.FindAllStringSubmatch(t.text, -1) {
 			if err := has(t.key, m[1]); err != nil {
 				return err
