@@ -251,8 +251,13 @@ func (r *rooted) Head(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return readHead(f)
+}
+
+// readHead gives the first bytes of a file.
+func readHead(r io.Reader) ([]byte, error) {
 	b := make([]byte, headSize)
-	n, err := io.ReadFull(f, b)
+	n, err := io.ReadFull(r, b)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
@@ -267,15 +272,20 @@ func (r *rooted) Digest(name string, algo scanner.Algo) ([]byte, error) {
 	if d, ok := r.t.(digester); ok {
 		return d.digest(p, algo)
 	}
-	h, err := newHash(algo)
-	if err != nil {
-		return nil, pathErr("digest", name, err)
-	}
 	f, err := r.t.open(p)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	return readDigest(f, p, algo)
+}
+
+// readDigest gives the digest of all that f holds.
+func readDigest(f io.Reader, name string, algo scanner.Algo) ([]byte, error) {
+	h, err := newHash(algo)
+	if err != nil {
+		return nil, pathErr("digest", name, err)
+	}
 	if _, err := io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{f}, make([]byte, 128<<10)); err != nil {
 		return nil, pathErr("digest", name, err)
 	}

@@ -1,0 +1,41 @@
+package device
+
+import (
+	"context"
+	"fmt"
+
+	"picket/scanner"
+)
+
+// recorded is a device that was seen earlier: a tree, and maybe what live sources said.
+type recorded struct {
+	identity scanner.Identity
+	fs       scanner.FS
+	probes   map[scanner.Source]answer
+}
+
+// answer is what a live source said.
+type answer struct {
+	bytes []byte
+	err   error
+}
+
+func (d *recorded) Identity() scanner.Identity { return d.identity }
+func (d *recorded) FS() scanner.FS             { return d.fs }
+
+func (d *recorded) Probe(_ context.Context, s scanner.Source) ([]byte, error) {
+	a, ok := d.probes[s]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", s, scanner.ErrUnavailable)
+	}
+	return a.bytes, a.err
+}
+
+// sources are all that a device may be asked for.
+func sources() []scanner.Source {
+	return []scanner.Source{
+		scanner.SourceProcesses, scanner.SourceSockets, scanner.SourceHiddenPIDs, scanner.SourceHiddenPorts,
+		scanner.SourceNftables, scanner.SourceIptables, scanner.SourceRoutes, scanner.SourceNeighbours,
+		scanner.SourceInterfaces, scanner.SourceUname, scanner.SourceBPF,
+	}
+}
