@@ -157,8 +157,6 @@ func (x *index) regular(op, name string) (*node, error) {
 	return n, nil
 }
 
-var errNotRegular = errors.New("not a regular file")
-
 func (x *index) open(name string) (scanner.File, error) {
 	n, err := x.regular("open", name)
 	if err != nil {

@@ -44,7 +44,7 @@ func Open(ctx context.Context, name string, opt OpenOptions) (scanner.Device, er
 		return nil, err
 	}
 	if info.IsDir() {
-		return nil, nothingRecognised(name, "a directory")
+		return Directory(name)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, nothingRecognised(name, "neither a file nor a directory")

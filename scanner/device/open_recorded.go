@@ -11,11 +11,11 @@ import (
 type recorded struct {
 	identity scanner.Identity
 	fs       scanner.FS
-	probes   map[scanner.Source]answer
+	probes   map[scanner.Source]reply
 }
 
-// answer is what a live source said.
-type answer struct {
+// reply is what a live source said.
+type reply struct {
 	bytes []byte
 	err   error
 }

@@ -49,7 +49,7 @@ func Txtar(archive []byte) (scanner.Device, error) {
 	comment, files := splitTxtar(archive)
 	d := &recorded{
 		identity: scanner.Identity{Origin: "txtar", Kind: "txtar", Platform: "linux", Root: true},
-		probes:   map[scanner.Source]answer{},
+		probes:   map[scanner.Source]reply{},
 	}
 	if len(files) == 0 {
 		return nil, fmt.Errorf("txtar: line 1: holds no file")
@@ -225,9 +225,9 @@ func (t *txtarReader) probe(s scanner.Source, f *txtarFile, data []byte) error {
 	if !slices.Contains(sources(), s) {
 		return fmt.Errorf("probe/%s: unknown source; known are %s", s, joinSources(sources()))
 	}
-	a := answer{bytes: data}
+	a := reply{bytes: data}
 	if f.flags&flagDenied != 0 {
-		a = answer{err: fmt.Errorf("%s: %w", s, fs.ErrPermission)}
+		a = reply{err: fmt.Errorf("%s: %w", s, fs.ErrPermission)}
 	}
 	t.device.probes[s] = a
 	return nil
