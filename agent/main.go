@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -24,18 +25,25 @@ const (
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	tuneMemory()
 	root := newRoot()
 	root.SetArgs(args[1:])
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
+	return exitCode(root.ExecuteContext(ctx), stderr)
+}
+
+func exitCode(err error, stderr io.Writer) int {
+	var reached *levelReached
+	switch {
+	case err == nil:
 		return exitDone
-	}
-	var done *levelReached
-	if errors.As(err, &done) {
+	case errors.As(err, &reached):
 		return exitFailOn
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "picket: stopped")
+		return exitError
 	}
 	fmt.Fprintf(stderr, "picket: error: %v\n", err)
 	var hint *hinted
@@ -43,7 +51,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "picket: hint: %s\n", hint.hint)
 	}
 	var usage *usageError
-	if errors.As(err, &usage) {
+	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
 		return exitUsage
 	}
 	return exitError
@@ -75,12 +83,43 @@ func (e *hinted) Unwrap() error { return e.err }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "picket",
-		Short:         "Open mobile threat defense for Android and other Linux-based devices",
+		Use:   "picket",
+		Short: "Open mobile threat defense for Android and other Linux-based devices",
+		Long: `Picket finds suspicious apps, networks and operating-system issues on this device or in
+anything that was taken from one earlier, says what each means and how to fix it, and says
+which checks it could not make.`,
+		Example: `  picket scan                          judge this device
+  picket scan --image phone.tar.zst    judge a recorded one
+  picket inventory --format json       list the installed packages
+  picket explain OS-030                what a rule looks for, and why`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(scanCommand())
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{&hinted{err, "see '" + cmd.CommandPath() + " --help'"}}
+	})
+	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(),
+		versionCommand(), completionCommand(), manCommand())
 	return root
+}
+
+// noArgs refuses arguments as a usage error.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no arguments, got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// oneArg wants exactly one argument, named what.
+func oneArg(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usagef("%s needs one argument: %s", cmd.CommandPath(), what)
+		}
+		return nil
+	}
 }

@@ -169,6 +169,7 @@ func FindingKey(rule string, s Subject) string {
 // Coverage is what became of one rule.
 type Coverage struct {
 	Rule    string  `json:"rule"`
+	Title   string  `json:"title"`
 	Outcome Outcome `json:"outcome"`
 	// Why is set for unknown and not applicable, and for failed rules part of whose table
 	// could not be read.

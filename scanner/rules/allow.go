@@ -48,7 +48,7 @@ func (s *Set) checkAllow(e AllowEntry, n *yaml.Node) error {
 	r, ok := s.Rule(e.Rule)
 	switch {
 	case !ok:
-		return errAt(n, "no rule %q%s", e.Rule, didYouMean(e.Rule, s.IDs()))
+		return errAt(n, "no rule %q%s", e.Rule, DidYouMean(e.Rule, s.IDs()))
 	case len(e.Match) == 0:
 		return errAt(n, "an entry without match would switch the whole rule off")
 	case strings.TrimSpace(e.Why) == "":
@@ -56,7 +56,7 @@ func (s *Set) checkAllow(e AllowEntry, n *yaml.Node) error {
 	}
 	for col := range e.Match {
 		if _, ok := r.row.columns[col]; !ok {
-			return errAt(n, "table %s has no column %q%s", r.Table, col, didYouMean(col, r.row.names))
+			return errAt(n, "table %s has no column %q%s", r.Table, col, DidYouMean(col, r.row.names))
 		}
 	}
 	if e.Expires != "" {

@@ -69,7 +69,7 @@ func (l *Loader) check(r *Rule, root *yaml.Node) error {
 	}
 	r.row = l.rows[r.Table]
 	if r.row == nil {
-		return errAt(at(root, "table"), "unknown table %q%s", r.Table, didYouMean(r.Table, l.tables()))
+		return errAt(at(root, "table"), "unknown table %q%s", r.Table, DidYouMean(r.Table, l.tables()))
 	}
 	if err := l.compileAll(r, root); err != nil {
 		return err
@@ -86,7 +86,7 @@ func checkLists(r *Rule, root *yaml.Node) error {
 	for p, s := range r.Profiles {
 		var sev scanner.Severity
 		if !slices.Contains(profiles, p) {
-			return errAt(at(root, "profiles"), "unknown profile %q%s", p, didYouMean(p, profiles))
+			return errAt(at(root, "profiles"), "unknown profile %q%s", p, DidYouMean(p, profiles))
 		}
 		if s != "off" && sev.UnmarshalText([]byte(s)) != nil {
 			return errAt(at(root, "profiles"), "profile %s: %q is neither a severity nor off", p, s)
@@ -148,7 +148,7 @@ func conditionError(err error, r *Rule, n *yaml.Node) error {
 		}
 	}
 	if m := unknownName.FindStringSubmatch(msg); m != nil {
-		msg = fmt.Sprintf("table %s has no column %q%s", r.Table, m[1], didYouMean(m[1], r.row.names))
+		msg = fmt.Sprintf("table %s has no column %q%s", r.Table, m[1], DidYouMean(m[1], r.row.names))
 	}
 	return &lineError{line, msg}
 }
@@ -170,7 +170,7 @@ func (v *columnVisitor) Visit(n *ast.Node) {
 func checkColumns(r *Rule, root *yaml.Node) error {
 	has := func(key, column string) error {
 		if _, ok := r.row.columns[column]; !ok {
-			return errAt(at(root, key), "%s: table %s has no column %q%s", key, r.Table, column, didYouMean(column, r.row.names))
+			return errAt(at(root, key), "%s: table %s has no column %q%s", key, r.Table, column, DidYouMean(column, r.row.names))
 		}
 		return nil
 	}

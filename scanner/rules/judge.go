@@ -27,7 +27,7 @@ func (s *Set) Judge(ctx context.Context, f *scanner.Facts) scanner.Verdict {
 		}
 		c := &ruleCase{rule: r, set: s, facts: f, vm: machine}
 		cov := c.run()
-		cov.Rule = r.ID
+		cov.Rule, cov.Title = r.ID, r.Title
 		v.Findings = append(v.Findings, c.findings...)
 		v.Coverage = append(v.Coverage, cov)
 	}

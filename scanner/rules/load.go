@@ -69,7 +69,7 @@ func Load(fsys fs.FS, collectors []scanner.Collector) (*Set, error) {
 	for _, r := range set.rules {
 		for _, id := range r.Absorbs {
 			if seen[id] == "" {
-				errs = append(errs, fmt.Errorf("%s: absorbs %s, which is no rule%s", r.File, id, didYouMean(id, set.IDs())))
+				errs = append(errs, fmt.Errorf("%s: absorbs %s, which is no rule%s", r.File, id, DidYouMean(id, set.IDs())))
 			}
 		}
 	}
@@ -190,7 +190,7 @@ func checkStruct(n *yaml.Node, t reflect.Type) error {
 		key := n.Content[i]
 		ft, ok := fields[key.Value]
 		if !ok {
-			return errAt(key, "unknown key %q%s", key.Value, didYouMean(key.Value, names))
+			return errAt(key, "unknown key %q%s", key.Value, DidYouMean(key.Value, names))
 		}
 		if err := checkKeys(n.Content[i+1], ft); err != nil {
 			return err
@@ -208,3 +208,6 @@ func at(root *yaml.Node, key string) *yaml.Node {
 	}
 	return root
 }
+
+// Source gives the file of a rule of the embedded catalogue.
+func Source(r *Rule) ([]byte, error) { return catalogue.ReadFile("catalogue/" + r.File) }

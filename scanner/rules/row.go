@@ -99,7 +99,7 @@ func (rt *rowType) decode(n *yaml.Node) (reflect.Value, error) {
 		}
 		idx, ok := rt.columns[key.Value]
 		if !ok {
-			return row, errAt(key, "unknown column %q%s", key.Value, didYouMean(key.Value, rt.names))
+			return row, errAt(key, "unknown column %q%s", key.Value, DidYouMean(key.Value, rt.names))
 		}
 		to = row.FieldByIndex(idx).Addr().Interface()
 		if err := val.Decode(to); err != nil {
@@ -127,8 +127,8 @@ func Columns(c scanner.Collector) []Column {
 	return out
 }
 
-// didYouMean gives a hint when one of the names is near to got.
-func didYouMean(got string, names []string) string {
+// DidYouMean gives a hint when one of the names is near to got.
+func DidYouMean(got string, names []string) string {
 	best, bestDist := "", 1+len(got)/2
 	for _, n := range names {
 		if d := editDistance(got, n); d < bestDist {
