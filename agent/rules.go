@@ -316,4 +316,3 @@ func completionCommand() *cobra.Command {
 		},
 	}
 }
-

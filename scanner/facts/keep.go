@@ -2,24 +2,21 @@ package facts
 
 import (
 	"strings"
-	"sync"
 
 	"picket/scanner"
 )
 
-// Keep reports whether some collector reads the content of a file: what a streamed archive
+// Keep gives a test for the files whose content some collector reads: what a streamed archive
 // has to hold on to.
-func Keep(path string) bool { return keepSet().match(path) }
-
-var keepSet = sync.OnceValue(func() *globSet {
-	s := &globSet{}
-	for _, c := range Collectors() {
+func Keep(collectors []scanner.Collector) func(path string) bool {
+	s := &globSet{exact: map[string]bool{}}
+	for _, c := range collectors {
 		for _, g := range c.Reads.Globs {
 			s.add(g)
 		}
 	}
-	return s
-})
+	return s.match
+}
 
 // globSet is a set of path patterns (scanner.Reads).
 type globSet struct {
@@ -35,9 +32,6 @@ func (s *globSet) add(g string) {
 	case strings.ContainsAny(g, "*?["):
 		s.patterns = append(s.patterns, strings.Split(strings.TrimPrefix(g, "/"), "/"))
 	default:
-		if s.exact == nil {
-			s.exact = map[string]bool{}
-		}
 		s.exact[g] = true
 	}
 }
