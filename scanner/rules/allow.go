@@ -26,7 +26,7 @@ func (s *Set) WithAllow(name string, src []byte) (*Set, error) {
 	if err := yaml.NewDecoder(bytes.NewReader(src)).Decode(&doc); err == io.EOF {
 		return s, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, yamlError(name, err)
 	}
 	root := doc.Content[0]
 	if err := checkKeys(root, reflect.TypeFor[[]AllowEntry]()); err != nil {
@@ -34,7 +34,7 @@ func (s *Set) WithAllow(name string, src []byte) (*Set, error) {
 	}
 	var entries []AllowEntry
 	if err := root.Decode(&entries); err != nil {
-		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, yamlError(name, err)
 	}
 	for i, e := range entries {
 		if err := s.checkAllow(e, root.Content[i]); err != nil {

@@ -128,7 +128,7 @@ func (l *Loader) Parse(name string, src []byte) (*Rule, error) {
 	case errors.Is(err, io.EOF):
 		return nil, fmt.Errorf("%s:1: the file is empty", name)
 	case err != nil:
-		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, yamlError(name, err)
 	}
 	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: more than one document in a rule file", name)
@@ -139,12 +139,22 @@ func (l *Loader) Parse(name string, src []byte) (*Rule, error) {
 	}
 	r := &Rule{File: name}
 	if err := root.Decode(r); err != nil {
-		return nil, fmt.Errorf("%s: %s", name, strings.TrimPrefix(err.Error(), "yaml: "))
+		return nil, yamlError(name, err)
 	}
 	if err := l.check(r, root); err != nil {
 		return nil, fmt.Errorf("%s:%w", name, err)
 	}
 	return r, nil
+}
+
+// yamlError writes the YAML library's error as "file:line: what".
+func yamlError(name string, err error) error {
+	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	msg = strings.TrimSpace(strings.TrimPrefix(msg, "unmarshal errors:"))
+	if rest, ok := strings.CutPrefix(msg, "line "); ok {
+		return fmt.Errorf("%s:%s", name, rest)
+	}
+	return fmt.Errorf("%s: %s", name, msg)
 }
 
 // lineError is an error at a line; its text goes behind "file:".

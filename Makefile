@@ -1,0 +1,75 @@
+# Picket. `make test` needs Go alone; `make check` is what a change must pass.
+
+GO          ?= go
+FUZZTIME    ?= 20s
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+LDFLAGS     := -s -w
+PLATFORMS   := linux/amd64 linux/arm64 linux/arm linux/386 linux/riscv64 linux/mipsle android/arm64
+RACE        := $(if $(CI),-race)
+
+# Built without cgo, the binary is static and runs on every Linux of its architecture.
+export CGO_ENABLED = 0
+
+.PHONY: all deps build test check static cross bench fuzz soak vuln docs clean
+
+all: build
+
+## deps: fetch the Go modules; staticcheck is fetched by `make static` when it first runs
+deps:
+	@echo "fetching the Go modules that go.mod names"
+	@$(GO) mod download
+
+## build: bin/picket for this machine
+build: deps
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/picket .
+
+## test: every test; with the race detector where CI is set (needs a C compiler)
+test: deps
+	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) ./...
+
+## check: what a change must pass
+check: static
+	$(MAKE) test RACE=-race
+	$(MAKE) cross
+
+static: deps
+	@test -z "$$(gofmt -l .)" || { gofmt -l . ; echo "run gofmt -w on these"; exit 1; }
+	$(GO) vet ./...
+	@echo "staticcheck is fetched and built once: $(STATICCHECK)"
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) mod tidy -diff
+
+## cross: build for every platform that Picket runs on
+cross: deps
+	@for p in $(PLATFORMS); do \
+	  os=$${p%/*} arch=$${p#*/}; out=bin/picket-$$os-$$arch; \
+	  GOOS=$$os GOARCH=$$arch GOARM=7 GOMIPS=softfloat \
+	    $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $$out . || exit 1; \
+	  printf '%-16s %s bytes\n' $$p $$(wc -c < $$out); \
+	done
+
+## bench: Picket beside other tools, same trees, same run
+bench: build
+	$(GO) test -run '^$$' -bench . -benchtime 200ms ./scanner/...
+	$(GO) run ./bench
+
+## fuzz: every fuzz target for FUZZTIME each
+fuzz: deps
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' ); do \
+	    echo "$$pkg $$f"; \
+	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; \
+	done
+
+## vuln: known vulnerabilities in what is built in (needs the Go vulnerability database)
+vuln: deps
+	$(GO) run $(GOVULNCHECK) ./...
+
+## docs: write the generated reference pages anew
+docs: deps
+	$(GO) test ./agent -run TestGeneratedDocs -update
+
+clean:
+	rm -rf bin
