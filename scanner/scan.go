@@ -114,6 +114,7 @@ type TableInfo struct {
 	Absent       string   `json:"absent,omitempty"`
 	Inapplicable string   `json:"not_applicable,omitempty"`
 	Partial      []string `json:"partial,omitempty"`
+	Notes        []string `json:"notes,omitempty"`
 }
 
 // ErrNothing says that a device gave no fact at all, so nothing can be said of it.

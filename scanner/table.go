@@ -22,6 +22,9 @@ type Table struct {
 	// Partial says what part could not be read. A rule that fires on the rest has failed; one
 	// that does not is Unknown, not passed.
 	Partial []string
+	// Notes are remarks for the reader that change no verdict: what lies outside this device's
+	// own system (the storage of its containers) and was not looked into.
+	Notes []string
 	// Unknown says, by column, why a column means nothing on this device (modes of a tree
 	// that came through git). A rule that uses such a column ends Unknown.
 	Unknown map[string]string
@@ -31,7 +34,7 @@ type Table struct {
 
 // Info sums the table up for a report.
 func (t *Table) Info() TableInfo {
-	i := TableInfo{Table: t.Name, Absent: t.Absent, Inapplicable: t.Inapplicable, Partial: t.Partial}
+	i := TableInfo{Table: t.Name, Absent: t.Absent, Inapplicable: t.Inapplicable, Partial: t.Partial, Notes: t.Notes}
 	if t.Rows != nil {
 		i.Rows = reflect.ValueOf(t.Rows).Len()
 	}
