@@ -126,13 +126,14 @@ func (l *Loader) compileAll(r *Rule, root *yaml.Node) error {
 
 // compile type-checks a condition against the table's columns.
 func (l *Loader) compile(r *Rule, src string, n *yaml.Node) (*condition, error) {
-	p, err := expr.Compile(src, l.opts[r.Table]...)
+	v := &columnVisitor{known: r.row.columns}
+	p, err := expr.Compile(src, append(l.opts[r.Table], expr.Patch(v))...)
 	if err != nil {
 		return nil, conditionError(err, r, n)
 	}
-	v := &columnVisitor{known: r.row.columns}
-	root := p.Node()
-	ast.Walk(&root, v)
+	if v.ranges {
+		return nil, errAt(n, "a range (a..b) is not allowed in a condition: its cost has no bound")
+	}
 	return &condition{program: p, columns: v.used}, nil
 }
 
@@ -153,14 +154,18 @@ func conditionError(err error, r *Rule, n *yaml.Node) error {
 	return &lineError{line, msg}
 }
 
-// columnVisitor lists the columns that a condition uses.
+// columnVisitor lists the columns that a condition uses, and notes what has no bound.
 type columnVisitor struct {
-	known map[string][]int
-	used  []string
+	known  map[string][]int
+	used   []string
+	ranges bool
 }
 
 // Visit implements ast.Visitor.
 func (v *columnVisitor) Visit(n *ast.Node) {
+	if b, ok := (*n).(*ast.BinaryNode); ok && b.Operator == ".." {
+		v.ranges = true
+	}
 	if id, ok := (*n).(*ast.IdentifierNode); ok && v.known[id.Value] != nil && !slices.Contains(v.used, id.Value) {
 		v.used = append(v.used, id.Value)
 	}
