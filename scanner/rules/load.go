@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 
@@ -90,7 +91,7 @@ func NewLoader(collectors []scanner.Collector) *Loader {
 	l := &Loader{rows: map[string]*rowType{}, opts: map[string][]expr.Option{}}
 	for _, c := range collectors {
 		l.rows[c.Table] = newRowType(c.Row)
-		l.opts[c.Table] = append([]expr.Option{expr.Env(c.Row), expr.AsBool(), expr.MaxNodes(maxCondNodes), expr.DisableBuiltin("repeat")}, functions()...)
+		l.opts[c.Table] = slices.Clip(append(functions(), expr.Env(c.Row), expr.AsBool(), expr.MaxNodes(maxCondNodes), expr.DisableBuiltin("repeat")))
 	}
 	return l
 }
