@@ -99,6 +99,7 @@ type OS struct {
 	LTSEnd     string `expr:"lts_end" json:"lts_end,omitempty" doc:"end of paid or long-term support, YYYY-MM-DD, or empty"`
 	DaysPast   int    `expr:"days_past_end" json:"-" doc:"days since support_end at the reference time; negative before it; 0 when unknown"`
 	LTSPast    int    `expr:"days_past_lts" json:"-" doc:"days since lts_end at the reference time; negative before it; 0 when unknown"`
+	AgeDays    int    `expr:"age_days" json:"-" doc:"days since the system's files or packages last changed, at the reference time; -1 unknown"`
 	Rolling    bool   `expr:"rolling" json:"rolling,omitempty" doc:"a distribution without releases"`
 	Kernel     string `expr:"kernel" json:"kernel,omitempty" doc:"running kernel release; empty for images"`
 	Arch       string `expr:"arch" json:"arch,omitempty" doc:"machine: x86_64, aarch64, ..."`
