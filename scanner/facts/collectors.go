@@ -7,5 +7,6 @@ func Collectors() []scanner.Collector {
 	return []scanner.Collector{
 		osCollector(),
 		usersCollector(),
+		packagesCollector(),
 	}
 }

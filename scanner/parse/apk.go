@@ -39,7 +39,7 @@ func ApkInstalled(b []byte, line int, c *Complaints, pkg func(*ApkPackage) bool,
 	for len(b) > 0 {
 		end := bytes.IndexByte(b, '\n')
 		if end < 0 {
-			c.add(line, "file ends in the middle of a line")
+			c.Add(line, "file ends in the middle of a line")
 			break
 		}
 		r.line(b[:end], line)
@@ -75,7 +75,7 @@ func (r *apkReader) line(text []byte, n int) {
 		return
 	}
 	if len(text) < 2 || text[1] != ':' || bytes.IndexByte(text, 0) >= 0 {
-		r.c.add(n, "not a field")
+		r.c.Add(n, "not a field")
 		return
 	}
 	if r.p.Line == 0 {
@@ -113,7 +113,7 @@ func (r *apkReader) headLine(key byte, value []byte, n int) {
 	case 'I':
 		size, ok := number(value, 10)
 		if !ok {
-			r.c.add(n, "I: not a size")
+			r.c.Add(n, "I: not a size")
 			return
 		}
 		p.InstalledSize = size
@@ -134,18 +134,18 @@ func (r *apkReader) fileLine(key byte, value []byte, n int) {
 	case 'R':
 		r.endFile()
 		if r.dir == nil || len(value) == 0 || bytes.IndexByte(value, '/') >= 0 {
-			r.c.add(n, "R: not a file in a folder")
+			r.c.Add(n, "R: not a file in a folder")
 			return
 		}
 		r.begin(r.dir, value)
 		r.f.Mode = 0o644
 	case 'M', 'a':
 		if !r.have || r.f.Dir != (key == 'M') || !r.acl(value) {
-			r.c.add(n, string(key)+": not an owner and mode")
+			r.c.Add(n, string(key)+": not an owner and mode")
 		}
 	case 'Z':
 		if !r.have || r.f.Dir || !r.sum(value) {
-			r.c.add(n, "Z: not a digest")
+			r.c.Add(n, "Z: not a digest")
 		}
 	}
 }
@@ -229,4 +229,20 @@ func (r *apkReader) endPackage() {
 	r.endHead()
 	r.endFile()
 	r.reset()
+}
+
+// ApkTaggedRepository finds the address that /etc/apk/repositories gives a tag ("@edge
+// https://..."), or "@" and the tag when there is none.
+func ApkTaggedRepository(b []byte, tag string) string {
+	found := "@" + tag
+	eachLine(b, func(text []byte, _ int) bool {
+		first, rest := word(text)
+		if string(first) == "@"+tag && len(rest) > 0 {
+			address, _ := word(rest)
+			found = string(bytes.ToValidUTF8(address, []byte("\uFFFD")))
+			return false
+		}
+		return true
+	})
+	return found
 }

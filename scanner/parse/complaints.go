@@ -9,7 +9,8 @@ type Complaints struct {
 	More int      // how many more there were
 }
 
-func (c *Complaints) add(line int, msg string) {
+// Add notes a complaint about a line.
+func (c *Complaints) Add(line int, msg string) {
 	if c == nil {
 		return
 	}

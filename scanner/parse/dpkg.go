@@ -45,7 +45,7 @@ func DpkgList(b []byte, c *Complaints, yield func(path []byte) bool) {
 			return true
 		}
 		if len(text) < 2 || text[0] != '/' || bytes.IndexByte(text, 0) >= 0 {
-			c.add(line, "not an absolute path")
+			c.Add(line, "not an absolute path")
 			return true
 		}
 		if text[len(text)-1] == '/' {
@@ -63,7 +63,7 @@ func DpkgMD5Sums(b []byte, c *Complaints, yield func(path []byte, sum [16]byte) 
 		// 32 digits, a blank, a blank or an asterisk, the path.
 		if len(text) < 35 || text[32] != ' ' || !unhex(sum[:], text[:32]) {
 			if len(text) > 0 {
-				c.add(line, "not a digest and a path")
+				c.Add(line, "not a digest and a path")
 			}
 			return true
 		}
@@ -82,47 +82,46 @@ type Conffile struct {
 	Obsolete bool
 }
 
-// Conffiles hands each entry of a status file's Conffiles field to yield. Conffile.Digest is
-// only good during the call.
+// Conffiles hands each entry of a status file's Conffiles field to yield: lines of
+// " PATH DIGEST", then perhaps "obsolete" or "remove-on-upgrade". A package that is not yet
+// configured has "newconffile" for a digest. Conffile.Digest is only good during the call.
 func Conffiles(field []byte, c *Complaints, yield func(Conffile) bool) {
 	eachLine(field, func(text []byte, line int) bool {
-		text = bytes.TrimSpace(text)
-		if len(text) == 0 {
+		path, last := lastWord(text)
+		var f Conffile
+		for string(last) == "obsolete" || string(last) == "remove-on-upgrade" {
+			f.Obsolete = f.Obsolete || string(last) == "obsolete"
+			path, last = lastWord(path)
+		}
+		if len(path) == 0 && len(last) == 0 {
 			return true
 		}
-		var flags []byte
-		if i := bytes.LastIndexByte(text, ' '); i > 0 && !isHex(text[i+1:]) {
-			text, flags = bytes.TrimSpace(text[:i]), text[i+1:]
-			if string(flags) == "newconffile" {
-				return yield(Conffile{Path: text})
-			}
-		}
-		i := bytes.LastIndexByte(text, ' ')
 		var sum [32]byte
-		if i <= 0 || text[0] != '/' {
-			c.add(line, "Conffiles: not a path and a digest")
+		n := len(last) / 2
+		switch {
+		case len(path) < 2 || path[0] != '/':
+			c.Add(line, "Conffiles: not a path and a digest")
+			return true
+		case string(last) == "newconffile":
+		case (n == 16 || n == 32) && unhex(sum[:n], last):
+			f.Digest = sum[:n]
+		default:
+			c.Add(line, "Conffiles: not a digest")
 			return true
 		}
-		path, hex := bytes.TrimSpace(text[:i]), text[i+1:]
-		n := len(hex) / 2
-		if (n != 16 && n != 32) || !unhex(sum[:n], hex) {
-			if string(hex) != "newconffile" {
-				c.add(line, "Conffiles: not a digest")
-				return true
-			}
-			n = 0
-		}
-		return yield(Conffile{Path: path, Digest: sum[:n], Obsolete: string(flags) == "obsolete"})
+		f.Path = path
+		return yield(f)
 	})
 }
 
-func isHex(text []byte) bool {
-	for _, c := range text {
-		if nibble(c) > 15 {
-			return false
-		}
+// lastWord cuts the last blank-separated word off text, and the blanks around the rest.
+func lastWord(text []byte) (rest, last []byte) {
+	text = bytes.TrimSpace(text)
+	i := len(text)
+	for i > 0 && !blank(text[i-1]) {
+		i--
 	}
-	return len(text) >= 32
+	return bytes.TrimSpace(text[:i]), text[i:]
 }
 
 // Diversion moves what packages other than By install at From to To.
@@ -144,7 +143,7 @@ func DpkgDiversions(b []byte, c *Complaints) []Diversion {
 		case 0:
 			d.By = string(text)
 			if d.From == "" || d.From[0] != '/' || d.To == "" || d.To[0] != '/' || d.By == "" {
-				c.add(line-2, "not a diversion")
+				c.Add(line-2, "not a diversion")
 			} else {
 				out = append(out, d)
 			}
@@ -153,7 +152,7 @@ func DpkgDiversions(b []byte, c *Complaints) []Diversion {
 		return true
 	})
 	if d.From != "" {
-		c.add(0, "the last diversion is cut short")
+		c.Add(0, "the last diversion is cut short")
 	}
 	return out
 }
@@ -178,7 +177,7 @@ func DpkgStatOverrides(b []byte, c *Complaints) []StatOverride {
 		}
 		mode, ok := number(octal, 8)
 		if !ok || mode > 0o7777 || len(path) == 0 || path[0] != '/' {
-			c.add(line, "not a user, group, mode and path")
+			c.Add(line, "not a user, group, mode and path")
 			return true
 		}
 		out = append(out, StatOverride{string(user), string(group), int32(mode), string(path)})

@@ -33,7 +33,7 @@ func Stanzas(b []byte, line int, c *Complaints, yield func(*Stanza) bool) {
 		var text []byte
 		end := bytes.IndexByte(b, '\n')
 		if end < 0 {
-			c.add(line, "file ends in the middle of a line")
+			c.Add(line, "file ends in the middle of a line")
 			break
 		}
 		text, b = b[:end], b[end+1:]
@@ -47,7 +47,7 @@ func Stanzas(b []byte, line int, c *Complaints, yield func(*Stanza) bool) {
 			if s.multi != nil {
 				*s.multi = extend(*s.multi, text)
 			} else if s.Line == 0 {
-				c.add(line, "continuation line outside a paragraph")
+				c.Add(line, "continuation line outside a paragraph")
 			}
 		default:
 			s.field(text, line, c)
@@ -72,7 +72,7 @@ func (s *Stanza) field(text []byte, line int, c *Complaints) {
 	s.multi = nil
 	colon := bytes.IndexByte(text, ':')
 	if colon <= 0 || bytes.IndexByte(text, 0) >= 0 {
-		c.add(line, "not a field")
+		c.Add(line, "not a field")
 		return
 	}
 	if s.Line == 0 {
@@ -86,7 +86,7 @@ func (s *Stanza) field(text []byte, line int, c *Complaints) {
 		return
 	}
 	if *dst != nil {
-		c.add(line, "field "+string(text[:colon])+" twice in one paragraph")
+		c.Add(line, "field "+string(text[:colon])+" twice in one paragraph")
 		return
 	}
 	if dst == &s.Conffiles {
