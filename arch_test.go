@@ -67,7 +67,7 @@ var mayImport = map[string][]string{
 	"scanner/parse":      {},
 	"scanner/device":     {"scanner", "scanner/facts", "scanner/parse"},
 	"scanner/facts":      {"scanner", "scanner/parse"},
-	"scanner/rules":      {"scanner"},
+	"scanner/rules":      {"scanner", "scanner/parse"},
 	"scanner/indicators": {"scanner", "scanner/parse"},
 	"scanner/report":     {"scanner", "scanner/facts", "scanner/rules"},
 	"store":              {},

@@ -13,6 +13,7 @@ import (
 //	under(path, dir, ...)   the path is a dir or below one
 //	base(path)              the last component
 //	like(text, pattern)     * stands for any run of bytes
+//	suspicious(command)     why a command line looks like an intruder's, "" when it does not
 func functions() []expr.Option {
 	return []expr.Option{
 		expr.Function("under", func(a ...any) (any, error) {
@@ -30,6 +31,7 @@ func functions() []expr.Option {
 		}, new(func(string, string) bool), new(func(string, ...string) bool)),
 		expr.Function("base", func(a ...any) (any, error) { return path.Base(a[0].(string)), nil }, new(func(string) string)),
 		expr.Function("like", func(a ...any) (any, error) { return wildcard(a[1].(string), a[0].(string)), nil }, new(func(string, string) bool)),
+		expr.Function("suspicious", func(a ...any) (any, error) { return suspicious(a[0].(string)), nil }, new(func(string) string)),
 	}
 }
 
