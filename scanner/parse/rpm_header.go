@@ -118,6 +118,9 @@ func (h RPMHeader) Package() RPMPackage {
 		Modularity: h.text(rpmTagModularityLabel),
 		Size:       -1,
 	}
+	if p.SourceRPM == "(none)" { // of public keys
+		p.SourceRPM = ""
+	}
 	if e := h.ints(rpmTagEpoch); e.count > 0 {
 		p.Epoch = strconv.FormatUint(e.at(0), 10)
 	}

@@ -125,12 +125,12 @@ func (r *sqliteReader) walk(page uint32, depth int, record func([]byte)) {
 	// Cells lie between the pointers and the page's end and do not overlap, so that what
 	// they hold together is no more than the page.
 	room := r.usable - pointers - 2*cells
+	if room < 0 {
+		r.out.fail(r.complain(page, start+3, fmt.Sprintf("%d cells do not fit", cells)))
+		return
+	}
 	for i := range cells {
 		if r.out.done {
-			return
-		}
-		if room < 0 {
-			r.out.fail(r.complain(page, start+3, fmt.Sprintf("%d cells do not fit", cells)))
 			return
 		}
 		at := int(binary.BigEndian.Uint16(b[pointers+2*i:]))
@@ -139,12 +139,13 @@ func (r *sqliteReader) walk(page uint32, depth int, record func([]byte)) {
 			return
 		}
 		if kind == sqliteTableInterior {
-			room -= 5
 			r.walk(binary.BigEndian.Uint32(b[at:]), depth+1, record)
 			continue
 		}
 		n, err := r.readCell(page, b[:r.usable], at)
-		room -= n
+		if room -= n; err == nil && room < 0 {
+			err = r.complain(page, at, fmt.Sprintf("cell %d overlaps others", i))
+		}
 		if err != nil {
 			r.out.fail(err)
 			continue
