@@ -48,7 +48,7 @@ Exit status: 0 done; 2 done and the level is at or above --fail-on; 1 error; 64 
 			if err != nil {
 				return err
 			}
-			opts.Judge = set
+			opts.Judge, opts.Tables = set, []string{"packages"}
 			r, err := runScan(cmd, &source, opts)
 			if err != nil {
 				return err
