@@ -178,19 +178,23 @@ func firing(t *testing.T, set *rules.Set, files []txtarFile, s scenario) []strin
 }
 
 // fixture makes a device of files. Those marked `owned` belong to a package of a dpkg
-// database that is written here, so that digests and lists are right.
+// database that is written here, so that digests and lists are right; those marked `altered`
+// do too, but are not what the package brought.
 func fixture(t *testing.T, files []txtarFile) scanner.Device {
 	t.Helper()
 	var owned []string
+	altered := map[string]bool{}
 	var tree bytes.Buffer
 	tree.WriteString("recorded-at: 2026-01-15T00:00:00Z\n")
 	write := func(f txtarFile) {
 		fmt.Fprintf(&tree, "-- %s --\n%s", strings.TrimSpace(f.name+" "+f.attrs), f.data)
 	}
 	for _, f := range files {
-		if rest, ok := strings.CutPrefix(f.attrs, "owned"); ok {
-			f.attrs = strings.TrimSpace(rest)
-			owned = append(owned, "/"+strings.TrimSuffix(f.name, "/"))
+		mark, rest, _ := strings.Cut(f.attrs, " ")
+		if mark == "owned" || mark == "altered" {
+			f.attrs = rest
+			owned = append(owned, "/"+f.name)
+			altered["/"+f.name] = mark == "altered"
 		}
 		write(f)
 	}
@@ -211,6 +215,9 @@ func fixture(t *testing.T, files []txtarFile) scanner.Device {
 		sum, err := dev.FS().Digest(p, scanner.MD5)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if altered[p] {
+			sum[0] ^= 0xff
 		}
 		if strings.HasPrefix(p, "/etc/") {
 			fmt.Fprintf(&conf, " %s %s\n", p, hex.EncodeToString(sum))
