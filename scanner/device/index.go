@@ -86,6 +86,7 @@ type index struct {
 	count  uint32   // nodes in use, the unused 0 included
 	names  arena
 	table  []uint32 // open addressing over parent and name
+	tags   []uint8  // eight bits of the hash for each slot of table
 	live   uint32   // filled slots of table
 	seed   maphash.Seed
 	owners []owner
@@ -114,6 +115,7 @@ func newIndex() *index {
 		byWho:  map[owner]uint32{},
 		nlinks: map[uint32]uint32{},
 		table:  make([]uint32, 1<<10),
+		tags:   make([]uint8, 1<<10),
 		// Number 0 of each is "none".
 		programs: make([]program, 1),
 		sources:  make([]contentSource, 1),
@@ -139,26 +141,31 @@ func (x *index) alloc() (uint32, error) {
 	return x.count - 1, nil
 }
 
-// mix folds a parent into the hash of a name.
-func mix(h uint64, parent uint32) uint64 { return h ^ uint64(parent)*0x9e3779b97f4a7c15 }
-
-// slot finds where (parent, name) is or belongs.
-func (x *index) slot(parent uint32, name string) *uint32 {
-	mask := uint64(len(x.table) - 1)
-	for i := mix(maphash.String(x.seed, name), parent) & mask; ; i = (i + 1) & mask {
+// slot finds where (parent, name) is or belongs in the table, and its tag.
+func (x *index) slot(parent uint32, name string) (int, uint8) {
+	h := mix(maphash.String(x.seed, name), parent)
+	mask, tag := len(x.table)-1, uint8(h>>56)
+	for i := int(h) & mask; ; i = (i + 1) & mask {
 		id := x.table[i]
 		if id == 0 {
-			return &x.table[i]
+			return i, tag
+		}
+		if x.tags[i] != tag {
+			continue
 		}
 		if n := x.node(id); n.parent == parent && string(x.names.get(n.name)) == name {
-			return &x.table[i]
+			return i, tag
 		}
 	}
 }
 
+// mix folds a parent into the hash of a name.
+func mix(h uint64, parent uint32) uint64 { return h ^ uint64(parent)*0x9e3779b97f4a7c15 }
+
 // child gives the node of a name in a directory, 0 when there is none.
 func (x *index) child(parent uint32, name string) uint32 {
-	id := *x.slot(parent, name)
+	i, _ := x.slot(parent, name)
+	id := x.table[i]
 	if id != 0 && x.node(id).flags&flagDead != 0 {
 		return 0
 	}
@@ -167,18 +174,19 @@ func (x *index) child(parent uint32, name string) uint32 {
 
 func (x *index) grow() {
 	old := x.table
-	x.table = make([]uint32, 2*len(old))
-	mask := uint64(len(x.table) - 1)
+	x.table, x.tags = make([]uint32, 2*len(old)), make([]uint8, 2*len(old))
+	mask := len(x.table) - 1
 	for _, id := range old {
 		if id == 0 {
 			continue
 		}
 		n := x.node(id)
-		i := mix(maphash.Bytes(x.seed, x.names.get(n.name)), n.parent) & mask
+		h := mix(maphash.Bytes(x.seed, x.names.get(n.name)), n.parent)
+		i := int(h) & mask
 		for x.table[i] != 0 {
 			i = (i + 1) & mask
 		}
-		x.table[i] = id
+		x.table[i], x.tags[i] = id, uint8(h>>56)
 	}
 }
 
@@ -191,16 +199,16 @@ func (x *index) link(parent uint32, name string) (uint32, error) {
 	if 4*x.live >= 3*uint32(len(x.table)) {
 		x.grow()
 	}
-	slot := x.slot(parent, name)
+	slot, tag := x.slot(parent, name)
 	text := uint32(0)
-	if old := *slot; old != 0 {
+	if old := x.table[slot]; old != 0 {
 		x.node(old).flags |= flagDead
 		text = x.node(old).name
 	} else {
 		x.live++
 		text = x.names.put(name)
 	}
-	*slot = id
+	x.table[slot], x.tags[slot] = id, tag
 	p := x.node(parent)
 	*x.node(id) = node{parent: parent, name: text, next: uint32(p.where)}
 	p.where = uint64(id)

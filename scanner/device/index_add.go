@@ -123,7 +123,7 @@ func (x *index) split(name string) (dir, base string, ok bool) {
 // It tells whether the name would have left the tree.
 func cleanName(name string) (clean string, outside bool) {
 	name = strings.Trim(strings.TrimPrefix(name, "./"), "/")
-	if !strings.Contains("/"+name, "/.") && !strings.Contains(name, "//") {
+	if !strings.HasPrefix(name, ".") && !strings.Contains(name, "/.") && !strings.Contains(name, "//") {
 		return name, false
 	}
 	var parts []string

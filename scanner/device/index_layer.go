@@ -1,5 +1,7 @@
 package device
 
+import "strings"
+
 // beginLayer says that what is added from now on is of the next layer of an image.
 func (x *index) beginLayer() {
 	x.layer, x.touched = x.count, map[uint32]struct{}{}
@@ -14,25 +16,26 @@ func (x *index) touch(id uint32) {
 	}
 }
 
-// whiteout takes away what lower layers have at a name.
-func (x *index) whiteout(dir, base string) error {
-	parent, err := x.dir(dir, false)
-	if err != nil || parent == 0 {
-		return err
-	}
-	if id := x.child(parent, base); id != 0 {
-		x.hide(id)
-	}
-	return nil
-}
+// whiteoutPrefix marks names in a layer that take away what lower layers have.
+const whiteoutPrefix = ".wh."
 
-// opaque takes away all that lower layers have in a directory.
-func (x *index) opaque(dir string) error {
-	id, err := x.dir(dir, false)
-	if err != nil || id == 0 {
+// whiteout is a marker file of a layer: .wh.NAME, or .wh..wh..opq for a whole directory.
+type whiteout struct{ dir, base string }
+
+// applyWhiteout takes away what lower layers have and w names.
+func (x *index) applyWhiteout(w whiteout) error {
+	dir, err := x.dir(w.dir, false)
+	if err != nil || dir == 0 {
 		return err
 	}
-	x.hideIn(id)
+	hidden := strings.TrimPrefix(w.base, whiteoutPrefix)
+	if hidden == ".wh..opq" {
+		x.hideIn(dir)
+	} else if !strings.HasPrefix(hidden, whiteoutPrefix) { // else aufs's own files
+		if id := x.child(dir, hidden); id != 0 {
+			x.hide(id)
+		}
+	}
 	return nil
 }
 

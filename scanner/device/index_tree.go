@@ -30,8 +30,6 @@ const (
 	sourceShift = 48
 	offsetMask  = 1<<sourceShift - 1
 	maxSources  = 1<<16 - 1
-	// contentNone is where of a regular file whose content was not kept.
-	contentNone = 0
 )
 
 const (
@@ -39,6 +37,9 @@ const (
 	errNoAlgo    = notKept("digest was not taken when the archive was read")
 	errNotListed = notKept("may be missing, the archive was not read to its end")
 )
+
+// kept tells whether a regular file's content is to be had: source 0 has none.
+func (n *node) kept() bool { return n.where>>sourceShift != 0 }
 
 // notKept is an error for what an archive had and the index has not.
 type notKept string
@@ -169,7 +170,7 @@ func (x *index) content(op, name string, n *node) (scanner.File, error) {
 	if n.size == 0 {
 		return &bytesFile{}, nil
 	}
-	if n.where == contentNone {
+	if !n.kept() {
 		return nil, pathErr(op, name, errNotKept)
 	}
 	f, err := x.sources[n.where>>sourceShift].file(int64(n.where&offsetMask), n.size)
@@ -229,7 +230,7 @@ func (x *index) digest(name string, algo scanner.Algo) ([]byte, error) {
 		case scanner.SHA256:
 			return slices.Clone(p.sha256[:]), nil
 		}
-		if n.where == contentNone {
+		if !n.kept() {
 			return nil, pathErr("digest", name, errNoAlgo)
 		}
 	}

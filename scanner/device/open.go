@@ -22,14 +22,15 @@ type OpenOptions struct {
 	// description is kept, and of programs their first bytes and digests. Nil keeps all that
 	// fit in memory.
 	Keep func(name string) bool
+	// Meta tells of which further files of a compressed archive to take first bytes and
+	// digests, though they are no programs. Nil is none.
+	Meta func(name string) bool
 }
 
 // ErrNothingRecognised is wrapped by Open's error for something that is no device.
 var ErrNothingRecognised = errors.New("nothing recognised")
 
-func nothingRecognised(name, why string) error {
-	return fmt.Errorf("%w in %s: %s", ErrNothingRecognised, name, why)
-}
+func nothingRecognised(why string) error { return fmt.Errorf("%w: %s", ErrNothingRecognised, why) }
 
 // sniffSize is how much of a file is looked at to tell its kind.
 const sniffSize = 8 << 10
@@ -44,10 +45,10 @@ func Open(ctx context.Context, name string, opt OpenOptions) (scanner.Device, er
 		return nil, err
 	}
 	if info.IsDir() {
-		return Directory(name)
+		return openFolder(ctx, name, opt)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, nothingRecognised(name, "neither a file nor a directory")
+		return nil, fmt.Errorf("%s: %w", name, nothingRecognised("it is neither a file nor a directory"))
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -58,17 +59,46 @@ func Open(ctx context.Context, name string, opt OpenOptions) (scanner.Device, er
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
-	head = head[:n]
-	var d scanner.Device
-	switch {
-	case n == 0:
-		err = nothingRecognised(name, "it is empty")
-	case isTxtar(head):
-		d, err = openTxtar(f, name)
-	default:
-		err = nothingRecognised(name, "it is no text fixture")
+	d, err := openFile(ctx, f, name, info.Size(), head[:n], opt)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return d, err
+	return d, nil
+}
+
+// openFile opens a device by its file's first bytes. The device keeps f if it needs it.
+func openFile(ctx context.Context, f *os.File, name string, size int64, head []byte, opt OpenOptions) (scanner.Device, error) {
+	packed := compression(head)
+	switch {
+	case len(head) == 0:
+		return nil, nothingRecognised("it is empty")
+	case packed != "" || isTar(head):
+		return openTar(ctx, &archiveFile{f: f, name: name, size: size, packed: packed}, opt)
+	case isZip(head):
+		return openZip(f, name, size, opt)
+	case isTxtar(head):
+		return openTxtar(f, name)
+	}
+	return nil, nothingRecognised("it is no archive (tar, gzip, xz, zstd, zip), no filesystem image and no text fixture")
+}
+
+// openFolder opens a directory: an image layout or a root filesystem.
+func openFolder(ctx context.Context, name string, opt OpenOptions) (scanner.Device, error) {
+	t, err := openTree(name)
+	if err != nil {
+		return nil, err
+	}
+	if fsys := newFS(t); isImageArchive(fsys) {
+		d, err := openContainer(ctx, fsys, filepath.Base(name), opt, nil)
+		if err != nil {
+			t.close()
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return d, nil
+	}
+	t.close()
+	return Directory(name)
 }
 
 // isTxtar tells whether a file starts as text with a txtar file marker.
@@ -82,18 +112,18 @@ func isTxtar(head []byte) bool {
 }
 
 func openTxtar(f *os.File, name string) (scanner.Device, error) {
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxTxtar+1))
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, maxTxtar+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(text) > maxTxtar {
-		return nil, fmt.Errorf("%s: txtar: %w", name, &scanner.TooLargeError{Size: int64(len(text)), Limit: maxTxtar})
+		return nil, fmt.Errorf("txtar: %w", &scanner.TooLargeError{Size: int64(len(text)), Limit: maxTxtar})
 	}
 	d, err := Txtar(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
 	d.(*recorded).identity.Origin = "txtar " + filepath.Base(name)
+	f.Close()
 	return d, nil
 }
