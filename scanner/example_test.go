@@ -64,8 +64,8 @@ func Example_inventory() {
 		fmt.Println(p.Manager, p.Name, p.Version, p.ShortVersion, p.BundleSize)
 	}
 	// Output:
-	// apk busybox 1.36.1-r5 1.36.1 946176
 	// apk musl 1.2.4-r2 1.2.4 634880
+	// apk busybox 1.36.1-r5 1.36.1 946176
 }
 
 // What could not be looked at is said, rule by rule: nothing is healthy for want of data.
