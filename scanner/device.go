@@ -53,29 +53,31 @@ type Source string
 
 // The sources. Each constant's comment gives the shape of its bytes.
 const (
-	// SourceProcesses is a JSON array of facts.Process, one element a process.
+	// SourceProcesses is a JSON array of probe.Process, one element a process.
 	SourceProcesses Source = "processes"
-	// SourceSockets is a JSON array of facts.Socket.
+	// SourceSockets is a JSON array of probe.Socket.
 	SourceSockets Source = "sockets"
-	// SourceHiddenPIDs is a JSON object {"hidden":[pid...]}: ids that answer the kernel but
-	// are in no listing of /proc, in two passes.
+	// SourceMappings is a JSON array of probe.Mapping: files that processes have mapped as code.
+	SourceMappings Source = "mappings"
+	// SourceHiddenPIDs is a JSON object probe.HiddenPIDs: ids that answer the kernel but are in
+	// no listing of /proc, in two passes.
 	SourceHiddenPIDs Source = "hidden-pids"
-	// SourceHiddenPorts is a JSON object {"hidden":[{"proto":"tcp","port":1}...]}: ports that
-	// cannot be bound although no socket table lists them.
+	// SourceHiddenPorts is a JSON object probe.HiddenPorts: ports in use that no socket table
+	// lists.
 	SourceHiddenPorts Source = "hidden-ports"
 	// SourceNftables is the text of `nft -j list ruleset` (JSON).
 	SourceNftables Source = "nftables"
 	// SourceIptables is the text of iptables-save.
 	SourceIptables Source = "iptables"
-	// SourceRoutes is a JSON array of facts.Route from netlink.
+	// SourceRoutes is a JSON array of probe.Route from netlink.
 	SourceRoutes Source = "routes"
-	// SourceNeighbours is a JSON array of facts.Neighbour from netlink (ARP and NDP).
+	// SourceNeighbours is a JSON array of probe.Neighbour from netlink (ARP and NDP).
 	SourceNeighbours Source = "neighbours"
-	// SourceInterfaces is a JSON array of facts.Interface.
+	// SourceInterfaces is a JSON array of probe.Interface.
 	SourceInterfaces Source = "interfaces"
 	// SourceUname is a JSON object {"sysname","release","version","machine"}.
 	SourceUname Source = "uname"
-	// SourceBPF is a JSON array of loaded BPF programs {"id","type","name","uid"}.
+	// SourceBPF is a JSON array of probe.BPFProgram: programs loaded into the kernel.
 	SourceBPF Source = "bpf"
 )
 

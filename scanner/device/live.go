@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -10,6 +11,8 @@ import (
 
 	"picket/scanner"
 )
+
+const probeTime = 30 * time.Second // longest that one source is waited for
 
 // LiveOptions chooses what the live machine is asked.
 type LiveOptions struct {
@@ -48,6 +51,10 @@ type live struct {
 
 	mu     sync.Mutex
 	probes map[scanner.Source]*answer
+
+	lookOnce sync.Once
+	snap     *snapshot
+	snapErr  error
 }
 
 // answer is what a probe gave, kept so that each source is asked once in a scan.
@@ -72,6 +79,48 @@ func (l *live) Probe(ctx context.Context, s scanner.Source) ([]byte, error) {
 	return a.data, a.err
 }
 
+// ask runs the probe itself.
 func (l *live) ask(ctx context.Context, s scanner.Source) ([]byte, error) {
-	return nil, fmt.Errorf("%s: %w", s, scanner.ErrUnavailable)
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	v, err := l.value(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s, err)
+	}
+	if b, ok := v.([]byte); ok {
+		return b, nil
+	}
+	return json.Marshal(v)
+}
+
+// value gives a source's rows, or its bytes where a command printed them.
+func (l *live) value(ctx context.Context, s scanner.Source) (any, error) {
+	switch s {
+	case scanner.SourceProcesses, scanner.SourceSockets, scanner.SourceMappings:
+		snap, err := l.snapshot(ctx)
+		switch {
+		case err != nil:
+			return nil, err
+		case s == scanner.SourceSockets:
+			return sockets(snap)
+		case s == scanner.SourceMappings:
+			return snap.maps.rows(), nil
+		}
+		return snap.procs, nil
+	case scanner.SourceRoutes:
+		return routes()
+	case scanner.SourceNeighbours:
+		return neighbours()
+	case scanner.SourceInterfaces:
+		return interfaces(ctx)
+	case scanner.SourceUname:
+		return uname()
+	}
+	return nil, scanner.ErrUnavailable
+}
+
+// snapshot looks through /proc once for all the sources that need it.
+func (l *live) snapshot(ctx context.Context) (*snapshot, error) {
+	l.lookOnce.Do(func() { l.snap, l.snapErr = look(ctx) })
+	return l.snap, l.snapErr
 }

@@ -34,7 +34,7 @@ func (d *recorded) Probe(_ context.Context, s scanner.Source) ([]byte, error) {
 // sources are all that a device may be asked for.
 func sources() []scanner.Source {
 	return []scanner.Source{
-		scanner.SourceProcesses, scanner.SourceSockets, scanner.SourceHiddenPIDs, scanner.SourceHiddenPorts,
+		scanner.SourceProcesses, scanner.SourceSockets, scanner.SourceMappings, scanner.SourceHiddenPIDs, scanner.SourceHiddenPorts,
 		scanner.SourceNftables, scanner.SourceIptables, scanner.SourceRoutes, scanner.SourceNeighbours,
 		scanner.SourceInterfaces, scanner.SourceUname, scanner.SourceBPF,
 	}

@@ -8,5 +8,11 @@ func Collectors() []scanner.Collector {
 		osCollector(),
 		usersCollector(),
 		packagesCollector(),
+		interfacesCollector(),
+		routesCollector(),
+		neighboursCollector(),
+		processesCollector(),
+		mappingsCollector(),
+		socketsCollector(),
 	}
 }
