@@ -63,6 +63,9 @@ func globDir(fsys FS, dir, part string) ([]string, error) {
 	}
 	entries, err := fsys.ReadDir(dir + "/")
 	if err != nil {
+		if i, statErr := fsys.Stat(dir + "/"); statErr == nil && !i.Mode.IsDir() {
+			return nil, nil // a file matches no pattern below it
+		}
 		return nil, absent(err)
 	}
 	var out []string
