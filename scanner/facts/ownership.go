@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"bytes"
 	"strings"
 
 	"picket/scanner"
@@ -28,6 +29,20 @@ func ownershipOf(in *scanner.Input) ownership {
 		return ownership{owners: o, unknown: strings.Join(why, "; ")}
 	}
 	return ownership{owners: o}
+}
+
+// pristine reports whether a package owns path and the content, read under name, is what the
+// package brought, as far as the database can tell.
+func (o ownership) pristine(fsys scanner.FS, path, name string) bool {
+	if o.owners == nil {
+		return false
+	}
+	w, ok := o.owners.Owner(path)
+	if !ok || len(w.Digest) == 0 {
+		return ok
+	}
+	got, err := fsys.Digest(name, w.Algo)
+	return err != nil || bytes.Equal(got, w.Digest)
 }
 
 // of gives the package that owns an absolute path. unknown says why nobody knows.

@@ -21,8 +21,12 @@ func newReader(in *scanner.Input, t *scanner.Table) *treeReader {
 // file gives a file's content, or nil when it is not there or cannot be read.
 func (r *treeReader) file(name string) []byte { return r.upTo(name, maxSmallFile) }
 
-// upTo is file for files of at most limit bytes.
+// upTo is file for files of at most limit bytes. Directories that a pattern met are passed over.
 func (r *treeReader) upTo(name string, limit int64) []byte {
+	if i, err := r.fs.Stat(name); err != nil || i.Mode.IsDir() {
+		r.note(err)
+		return nil
+	}
 	b, err := scanner.ReadFile(r.fs, name, limit)
 	r.note(err)
 	return b
