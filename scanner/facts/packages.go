@@ -21,7 +21,7 @@ func packagesCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "packages", Doc: "installed packages of every manager", Row: Package{},
 		Reads: scanner.Reads{
-			Globs: concat(dpkgReads, apkReads),
+			Globs: concat(dpkgReads, apkReads, rpmReads),
 			Meta:  ownerMeta,
 		},
 		Needs:   []string{"os", "users"},
@@ -50,6 +50,7 @@ func collectPackages(ctx context.Context, in *scanner.Input) scanner.Table {
 	inv.users, _ = scanner.Rows[User](in, "users")
 	inv.dpkg()
 	inv.apk()
+	inv.rpm()
 	return inv.table()
 }
 

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// RPMFile is one file of a package as its header records it. Strings and Digest are valid
-// during the call that hands it over, but Path, User and Group for ever.
+// RPMFile is one file of a package as its header records it. Path and Digest are valid during
+// the call that hands it over.
 type RPMFile struct {
-	Path        string
+	Path        []byte
 	Mode        uint16 // as in stat(2), the type included; 0 unknown
 	User, Group string // names, "" unknown
 	Digest      []byte // of a regular file's content; nil when there is none
@@ -142,6 +142,7 @@ type rpmPaths struct {
 	indexes rpmInts
 	whole   bool
 	room    int // bytes of paths that the header can honestly stand for
+	buf     []byte
 }
 
 func (h RPMHeader) paths() (*rpmPaths, error) {
@@ -166,23 +167,24 @@ func (h RPMHeader) paths() (*rpmPaths, error) {
 
 func (p *rpmPaths) count() int { return p.names.count }
 
-// next returns the path of file i; calls go from 0 upwards.
-func (p *rpmPaths) next(i int) (string, error) {
+// next returns the path of file i, valid until the next call; calls go from 0 upwards.
+func (p *rpmPaths) next(i int) ([]byte, error) {
 	base, ok := p.names.next()
 	if !ok {
-		return "", &Error{Msg: fmt.Sprintf("rpm header: the names end at file %d", i)}
+		return nil, &Error{Msg: fmt.Sprintf("rpm header: the names end at file %d", i)}
 	}
 	dir := ""
 	if !p.whole {
 		d := p.indexes.at(i)
 		if d >= uint64(len(p.dirs)) {
-			return "", &Error{Msg: fmt.Sprintf("rpm header: file %d is in folder %d of %d", i, d, len(p.dirs))}
+			return nil, &Error{Msg: fmt.Sprintf("rpm header: file %d is in folder %d of %d", i, d, len(p.dirs))}
 		}
 		dir = p.dirs[d]
 	}
 	n := len(dir) + len(base)
 	if p.room -= n; n > maxRPMPath || p.room < 0 {
-		return "", &Error{Msg: fmt.Sprintf("rpm header: the path of file %d is too long, or all together are", i)}
+		return nil, &Error{Msg: fmt.Sprintf("rpm header: the path of file %d is too long, or all together are", i)}
 	}
-	return dir + string(base), nil
+	p.buf = append(append(p.buf[:0], dir...), base...)
+	return p.buf, nil
 }
