@@ -3,15 +3,18 @@ package facts
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"picket/scanner"
+	"picket/scanner/device"
 )
 
 // rpmFile is a database of the parsers' tests as a file of a text fixture.
@@ -153,5 +156,63 @@ func TestOwnersOfRPM(t *testing.T) {
 	}
 	if _, ok := owners.Owner("/usr/bin/other"); ok {
 		t.Error("a path of no package has an owner")
+	}
+}
+
+// The databases of three distributions, where they are at hand: the numbers are rpm's.
+func TestPackagesOfRPMInRecordedTrees(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		tree     string
+		packages int
+		bytes    int64
+		files    int // files and folders, those of several packages counted once
+		where    string
+	}{
+		{"centos6-many", 326, 878852888, 44869, "/var/lib/rpm/Packages"},
+		{"fedora35", 138, 187934553, 8070, "/var/lib/rpm/rpmdb.sqlite"},
+		{"sle15-bci", 35, 39681521, 2758, "/var/lib/rpm/Packages.db"}, // beside an sqlite one without packages
+	} {
+		table := packagesIn(t, sharedTree(t, "rpm-"+c.tree+".tar.gz"))
+		rows := packageRows(t, table)
+		var size int64
+		for _, p := range rows {
+			size += p.BundleSize
+		}
+		owners := table.Aux.(*Owners)
+		if ok, why := owners.Complete(); !ok || len(table.Partial) > 0 {
+			t.Errorf("%s: partial %q, owners %q", c.tree, table.Partial, why)
+		}
+		if len(rows) != c.packages || size != c.bytes || rows[0].Where != c.where || owners.Len() != c.files {
+			t.Errorf("%s: %d packages of %d bytes with %d files in %s", c.tree, len(rows), size, owners.Len(), rows[0].Where)
+		}
+	}
+}
+
+func sharedTree(t testing.TB, name string) scanner.Device {
+	t.Helper()
+	data := os.Getenv("PICKET_SHARED_DATA")
+	if data == "" {
+		t.Skip("PICKET_SHARED_DATA names no folder of recordings")
+	}
+	d, err := device.Open(context.Background(), filepath.Join(data, "linux", name), device.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func BenchmarkRPMInventory(b *testing.B) {
+	for _, tree := range []string{"centos6-many", "fedora35"} {
+		b.Run(tree, func(b *testing.B) {
+			d := sharedTree(b, "rpm-"+tree+".tar.gz")
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				t := collectPackages(context.Background(), &scanner.Input{Device: d, Options: &scanner.Options{}})
+				n += len(t.Rows.([]Package))
+			}
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "packages/s")
+		})
 	}
 }

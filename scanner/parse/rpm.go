@@ -150,9 +150,8 @@ func (s *rpmPageSet) add(page uint32) bool {
 	return true
 }
 
-// growTo returns b with room for n bytes, of which it makes only as many as a hostile length
-// can cost at once.
-func growTo(b *bytes.Buffer, n int64) {
+// growFor empties b and makes room for n bytes of db at once, unless db cannot hold so many.
+func growFor(b *bytes.Buffer, n int64, db RandomAccess) {
 	b.Reset()
-	b.Grow(int(min(n, 1<<20)))
+	b.Grow(int(min(n, db.Size())))
 }

@@ -154,7 +154,7 @@ func (r *bdbReader) readOverflow(page, length uint32) error {
 	if length > maxRPMHeader {
 		return r.complain(page, 0, fmt.Sprintf("header of %d bytes, over the limit of %d", length, maxRPMHeader))
 	}
-	growTo(&r.blob, int64(length))
+	growFor(&r.blob, int64(length), r.win.src)
 	for page != 0 {
 		b, err := r.readPage(page)
 		if err != nil {

@@ -178,7 +178,7 @@ func (r *sqliteReader) readCell(page uint32, b []byte, at int) (int, error) {
 	case end > len(cell):
 		return len(b) - at, r.complain(page, at, "cell reaches beyond its page")
 	}
-	growTo(&r.payload, int64(length))
+	growFor(&r.payload, int64(length), r.db)
 	r.payload.Write(cell[:local])
 	if !overflows {
 		return n + m + end, nil
