@@ -279,15 +279,17 @@ func (s *Set) absorb(v scanner.Verdict) scanner.Verdict {
 	return v
 }
 
-// sameCause reports whether two findings concern the same subject or a common file.
+// sameCause reports whether finding a tells all of b: they have the same subject, or every
+// file that b concerns is one of a's. A finding that groups several files stays when a
+// concerns only some of them.
 func sameCause(a, b *scanner.Finding) bool {
-	if a.Subject == b.Subject {
+	if a.Subject == b.Subject || slices.Contains(a.Paths, b.Subject.Name) {
 		return true
 	}
 	for _, p := range b.Paths {
-		if p == a.Subject.Name || slices.Contains(a.Paths, p) {
-			return true
+		if p != a.Subject.Name && !slices.Contains(a.Paths, p) {
+			return false
 		}
 	}
-	return slices.Contains(a.Paths, b.Subject.Name)
+	return len(b.Paths) > 0 && b.MoreEvidence == 0
 }
