@@ -18,5 +18,7 @@ func Collectors() []scanner.Collector {
 		processesCollector(),
 		mappingsCollector(),
 		socketsCollector(),
+		filesCollector(),
+		packagedFilesCollector(),
 	}
 }

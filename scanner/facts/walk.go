@@ -1,0 +1,203 @@
+package facts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"picket/scanner"
+)
+
+// Limits of a walk. A hostile tree can be of any size.
+const (
+	maxWalked     = 1 << 25 // files and directories
+	maxWalkDepth  = 128     // directories above a file
+	maxWalkErrors = 3       // unreadable directories told by name
+)
+
+// place is what a directory says of the files in it. It is worked out once for each
+// directory, so that a file costs a few comparisons.
+type place struct {
+	dir   string
+	depth int
+	zone  zone
+	// zoneTop is the directory at which the zone begins.
+	zoneTop string
+	// home is the home directory that it lies in, or empty.
+	home string
+	// noise marks caches of package managers and test data: names there mean nothing.
+	noise bool
+	// open means that every account may search the directories down to here.
+	open bool
+	// shared means that every account may put files into this directory.
+	shared bool
+	// hidden means that this directory or one above it, below its zone, has a hidden name.
+	hidden bool
+	// nosuid means that the file system is mounted so that set-user-ID bits do nothing.
+	nosuid bool
+	// system is the top of another operating system's tree (a chroot) that it lies in.
+	system string
+}
+
+func (p *place) path(name string) string {
+	if p.dir == "/" {
+		return "/" + name
+	}
+	return p.dir + "/" + name
+}
+
+// treeWalk is one pass over a device's tree. Links are not followed. It stays out of kernel
+// file systems, network file systems and the storage of containers.
+type treeWalk struct {
+	ctx    context.Context
+	fs     scanner.FS
+	zones  *zoneMap
+	mounts walkMounts
+	// visit is called for each directory with all its entries. The slice is not kept.
+	visit func(p *place, entries []scanner.Info)
+
+	files    int
+	systems  []string // tops of other systems' trees
+	left     []string // what was left out on purpose
+	unread   []string // the first directories that could not be listed
+	failures int
+	stopped  string // why the walk ended early
+}
+
+func (w *treeWalk) run() {
+	root := place{dir: "/", open: true}
+	if info, err := w.fs.Lstat("/"); err == nil {
+		root.shared = worldWritable(info.Mode)
+	}
+	stack := []place{root}
+	for len(stack) > 0 {
+		p := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if err := w.ctx.Err(); err != nil {
+			w.stopped = "out of time at " + p.dir
+			return
+		}
+		entries, err := w.fs.ReadDir(p.dir)
+		if err != nil {
+			w.failed(p.dir, err)
+			continue
+		}
+		if w.files += len(entries); w.files > maxWalked {
+			w.stopped = fmt.Sprintf("more than %d files, at %s", maxWalked, p.dir)
+			return
+		}
+		if p.system == "" && p.dir != "/" && w.isSystem(&p, entries) {
+			p.system = p.dir
+			w.systems = append(w.systems, p.dir)
+		}
+		w.visit(&p, entries)
+		for i := len(entries) - 1; i >= 0; i-- { // the stack turns the order around
+			if entries[i].Mode.IsDir() {
+				if c, ok := w.enter(&p, &entries[i]); ok {
+					stack = append(stack, c)
+				}
+			}
+		}
+	}
+}
+
+func (w *treeWalk) failed(dir string, err error) {
+	if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, scanner.ErrNotRecorded) {
+		return // removed while we walked
+	}
+	w.failures++
+	if len(w.unread) < maxWalkErrors {
+		w.unread = append(w.unread, dir)
+	}
+}
+
+// partial says what could not be walked.
+func (w *treeWalk) partial() []string {
+	var out []string
+	if w.failures > 0 {
+		s := fmt.Sprintf("%d directories could not be listed: %s", w.failures, strings.Join(w.unread, ", "))
+		if w.failures > len(w.unread) {
+			s += ", ..."
+		}
+		out = append(out, s)
+	}
+	if w.stopped != "" {
+		out = append(out, "the walk over all files ended early: "+w.stopped)
+	}
+	return out
+}
+
+// notes says what the walk left out on purpose.
+func (w *treeWalk) notes() []string {
+	const shown = 10
+	var out []string
+	for i, s := range w.systems {
+		if i == shown {
+			out = append(out, fmt.Sprintf("and %d more trees of other systems", len(w.systems)-shown))
+			break
+		}
+		out = append(out, s+" is another system's tree: scan it with --image")
+	}
+	return append(out, w.left...)
+}
+
+// isSystem tells whether a directory is the top of another operating system: a chroot or an
+// unpacked image. Its files have owners of their own, which we do not know.
+func (w *treeWalk) isSystem(p *place, entries []scanner.Info) bool {
+	etc, usr := false, false
+	for i := range entries {
+		etc = etc || entries[i].Name == "etc"
+		usr = usr || entries[i].Name == "usr"
+	}
+	if !etc || !usr {
+		return false
+	}
+	for _, mark := range []string{"/etc/os-release", "/usr/lib/os-release", "/etc/alpine-release", "/etc/openwrt_release"} {
+		if _, err := w.fs.Lstat(p.dir + mark); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// enter gives the place of a directory in p, or false when the walk stays out of it.
+func (w *treeWalk) enter(p *place, info *scanner.Info) (place, bool) {
+	c := *p
+	c.dir = p.path(info.Name)
+	c.depth++
+	c.open = p.open && info.Mode&0o001 != 0
+	c.shared = worldWritable(info.Mode)
+	if c.depth > maxWalkDepth {
+		w.failed(c.dir, errTooDeep)
+		return c, false
+	}
+	if m, ok := w.mounts[c.dir]; ok {
+		if m.skip {
+			if m.note != "" {
+				w.left = append(w.left, m.note)
+			}
+			return c, false
+		}
+		c.nosuid = m.nosuid
+	}
+	if p.system != "" {
+		return c, true
+	}
+	if z, ok := w.zones.at[c.dir]; ok {
+		if z.skip != "" {
+			w.left = append(w.left, c.dir+": "+z.skip)
+			return c, false
+		}
+		c.zone, c.zoneTop, c.hidden, c.home = z.zone, c.dir, false, z.home
+		return c, true
+	}
+	c.hidden = p.hidden || info.Name[0] == '.'
+	c.noise = p.noise || noisy(info.Name, p.dir)
+	return c, !(c.home != "" && strings.HasSuffix(c.dir, "/.local/share/containers"))
+}
+
+var errTooDeep = errors.New("too many directories above it")
+
+func worldWritable(m fs.FileMode) bool { return m&0o002 != 0 }
