@@ -8,8 +8,6 @@ import (
 	"picket/scanner/parse"
 )
 
-const maxMountInfo = 16 << 20 // bytes
-
 // walkMounts says how to treat each mount point of a running device.
 type walkMounts map[string]walkMount
 
