@@ -8,6 +8,8 @@ func Collectors() []scanner.Collector {
 		osCollector(),
 		usersCollector(),
 		packagesCollector(),
+		cronCollector(),
+		loaderCollector(),
 		wifiCollector(),
 		trustedCAsCollector(),
 		packageSourcesCollector(),

@@ -10,6 +10,7 @@ import (
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
 	"go.yaml.in/yaml/v3"
 
 	"picket/scanner"
@@ -134,7 +135,35 @@ func (l *Loader) compile(r *Rule, src string, n *yaml.Node) (*condition, error) 
 	if v.ranges {
 		return nil, errAt(n, "a range (a..b) is not allowed in a condition: its cost has no bound")
 	}
-	return &condition{program: p, columns: v.used}, nil
+	c := &condition{program: p, columns: v.used}
+	if tree, err := parser.Parse(src); err == nil {
+		c.any, c.all = l.split(r, tree.Node)
+	}
+	return c, nil
+}
+
+// split compiles the parts of a disjunction, or of a conjunction, on their own. With them the
+// condition can be judged for a row some of whose columns are unread.
+func (l *Loader) split(r *Rule, n ast.Node) (or, and []*condition) {
+	b, ok := n.(*ast.BinaryNode)
+	if !ok || !slices.Contains([]string{"||", "or", "&&", "and"}, b.Operator) {
+		return nil, nil
+	}
+	var parts []*condition
+	for _, side := range []ast.Node{b.Left, b.Right} {
+		v := &columnVisitor{known: r.row.columns}
+		p, err := expr.Compile(side.String(), append(l.opts[r.Table], expr.Patch(v))...)
+		if err != nil { // it compiled as a part of the whole; then only the whole can be judged
+			return nil, nil
+		}
+		c := &condition{program: p, columns: v.used}
+		c.any, c.all = l.split(r, side)
+		parts = append(parts, c)
+	}
+	if b.Operator == "||" || b.Operator == "or" {
+		return parts, nil
+	}
+	return nil, parts
 }
 
 // conditionError turns expr's error into ours: the line in the rule file and a near column.

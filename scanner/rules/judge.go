@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -44,8 +45,9 @@ type ruleCase struct {
 	base     scanner.Severity
 	findings []scanner.Finding
 	index    map[scanner.Subject]int
-	unknown  []string // reasons why rows could not be judged
-	dropped  int      // findings over maxFindings
+	blind    map[string]string // columns that mean nothing on this device, with reasons
+	unknown  []string          // reasons why rows could not be judged
+	dropped  int               // findings over maxFindings
 }
 
 func (c *ruleCase) run() scanner.Coverage {
@@ -63,10 +65,9 @@ func (c *ruleCase) run() scanner.Coverage {
 	case t.Absent != "":
 		return scanner.Coverage{Why: t.Absent}
 	}
-	for _, col := range r.columns() {
-		if why := t.Unknown[col]; why != "" {
-			return scanner.Coverage{Why: "column " + col + ": " + why}
-		}
+	c.blind = map[string]string{}
+	for col, why := range t.Unknown {
+		c.blind[col] = "column " + col + ": " + why
 	}
 	rows := reflect.ValueOf(t.Rows)
 	n := 0
@@ -114,13 +115,15 @@ func summary(reasons []string) string {
 	return strings.Join(uniq, "; ")
 }
 
-// columns are those that decide whether the rule fires.
-func (r *Rule) columns() []string {
-	cols := slices.Clone(r.when.columns)
-	if r.where != nil {
-		cols = append(cols, r.where.columns...)
+// unread gives the columns that cannot be told for a row, with reasons.
+func (c *ruleCase) unread(row reflect.Value) map[string]string {
+	own := unread(row)
+	if len(c.blind) == 0 {
+		return own
 	}
-	return cols
+	all := maps.Clone(c.blind)
+	maps.Copy(all, own)
+	return all
 }
 
 // inapplicable tells why the rule does not concern this device, and sets the base severity.
@@ -148,24 +151,49 @@ func (c *ruleCase) inapplicable() string {
 	return ""
 }
 
-// holds evaluates a condition on a row; known is false when the row could not tell.
+// holds evaluates a condition on a row; known is false when the row could not tell. Where a
+// column is unread, what can be said without it is said: one true side makes a disjunction
+// true, one false side a conjunction false.
 func (c *ruleCase) holds(cond *condition, row reflect.Value, unread map[string]string) (yes, known bool) {
+	why := ""
 	for _, col := range cond.columns {
-		if why, ok := unread[col]; ok {
-			c.unknown = append(c.unknown, why)
-			return false, false
+		if w, ok := unread[col]; ok {
+			why = w
+			break
 		}
 	}
-	got, err := c.vm.Run(cond.program, row.Addr().Interface())
-	if err != nil {
-		c.unknown = append(c.unknown, "condition failed: "+strings.SplitN(err.Error(), "\n", 2)[0])
-		return false, false
+	if why == "" {
+		got, err := c.vm.Run(cond.program, row.Addr().Interface())
+		if err != nil {
+			c.unknown = append(c.unknown, "condition failed: "+strings.SplitN(err.Error(), "\n", 2)[0])
+			return false, false
+		}
+		return got.(bool), true
 	}
-	return got.(bool), true
+	before, parts, settles := len(c.unknown), cond.any, true
+	if cond.all != nil {
+		parts, settles = cond.all, false
+	}
+	all := len(parts) > 0 // every part could tell
+	for _, part := range parts {
+		yes, known := c.holds(part, row, unread)
+		if known && yes == settles {
+			c.unknown = c.unknown[:before]
+			return yes, true
+		}
+		all = all && known
+	}
+	if all {
+		return !settles, true
+	}
+	if len(c.unknown) == before {
+		c.unknown = append(c.unknown, why)
+	}
+	return false, false
 }
 
 func (c *ruleCase) judgeRow(row reflect.Value) {
-	r, un := c.rule, unread(row)
+	r, un := c.rule, c.unread(row)
 	if r.where != nil {
 		if yes, known := c.holds(r.where, row, un); !known || !yes {
 			return
@@ -177,13 +205,14 @@ func (c *ruleCase) judgeRow(row reflect.Value) {
 	if r.allowed(row) || c.set.allowed(r, row, c.facts.Ref) {
 		return
 	}
-	sev := c.base
+	sev, reasons := c.base, len(c.unknown)
 	for i, g := range r.grades {
 		if yes, known := c.holds(g, row, un); known && yes {
 			sev = r.Grades[i].Severity
 			break
 		}
 	}
+	c.unknown = c.unknown[:reasons] // a grade that cannot be told leaves the severity as it is
 	c.add(row, sev)
 }
 

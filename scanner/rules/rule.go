@@ -97,6 +97,9 @@ type Test struct {
 type condition struct {
 	program *vm.Program
 	columns []string
+	// any are the sides of a disjunction, all those of a conjunction; both are empty for
+	// other expressions.
+	any, all []*condition
 }
 
 // Set is a whole rule set. It is immutable; a new pack replaces it as a whole.
