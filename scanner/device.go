@@ -31,7 +31,7 @@ type Identity struct {
 	// Platform is "linux" or "android".
 	Platform string
 	// Profile is what the container says the device serves as (phone, router, kiosk, server,
-	// workstation, container). Empty when it does not: the scan then tells from the tree.
+	// workstation, container-image). Empty when it does not: the scan then tells from the tree.
 	Profile string
 	// RecordedAt is when the device was seen. Zero when the container does not say (a root
 	// filesystem); the scan then judges as of the time it runs and says so.

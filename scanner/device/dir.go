@@ -298,5 +298,5 @@ func entryNames(fd int) ([]string, error) {
 
 func unixTime(t unix.Timespec) time.Time {
 	sec, nsec := t.Unix()
-	return time.Unix(sec, nsec)
+	return time.Unix(sec, nsec).UTC()
 }

@@ -60,7 +60,7 @@ const (
 
 // owner is what many files share.
 type owner struct {
-	uid, gid int32 // -1 unknown
+	uid, gid int64 // -1 unknown
 	xattrs   string
 }
 
@@ -252,11 +252,12 @@ func (x *index) set(id uint32, e *entry) {
 	}
 }
 
-func packID(id int64) int32 {
-	if id < 0 || id > 1<<31-1 {
+// packID makes what is no user or group id unknown.
+func packID(id int64) int64 {
+	if id < 0 || id > 1<<32-1 {
 		return -1
 	}
-	return int32(id)
+	return id
 }
 
 func packTime(t time.Time) uint64 {
@@ -285,9 +286,13 @@ func (x *index) packXattrs(e *entry) string {
 			x.notes.add("extended attributes too long", e.name)
 			continue
 		}
-		fmt.Fprintf(&b, "%d %d %s%s", len(a.name), len(a.value), a.name, a.value)
+		b.WriteString(packXattr(a.name, a.value))
 	}
 	return b.String()
+}
+
+func packXattr(name, value string) string {
+	return fmt.Sprintf("%d %d %s%s", len(name), len(value), name, value)
 }
 
 // unpackXattrs is the other way of packXattrs; it stops when yield is false.

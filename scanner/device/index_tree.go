@@ -123,11 +123,15 @@ func (x *index) readDir(name string) ([]scanner.Info, error) {
 			list = append(list, x.info(id, string(x.names.get(c.name))))
 		}
 	}
-	slices.SortFunc(list, func(a, b scanner.Info) int { return strings.Compare(a.Name, b.Name) })
+	sortByName(list)
 	if x.incomplete != nil {
 		return list, pathErr("readdir", name, fmt.Errorf("%w: %w", errNotListed, x.incomplete))
 	}
 	return list, nil
+}
+
+func sortByName(list []scanner.Info) {
+	slices.SortFunc(list, func(a, b scanner.Info) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func (x *index) readlink(name string) (string, error) {

@@ -51,7 +51,7 @@ func openContainer(ctx context.Context, outer scanner.FS, origin string, opt Ope
 	}
 	l.store.finish()
 	d := x.device(img.kind, fmt.Sprintf("%s %s (%s)", img.kind, origin, img.label()))
-	d.identity.Profile = "container"
+	d.identity.Profile = "container-image"
 	return d, nil
 }
 

@@ -204,7 +204,7 @@ func (x *index) mergeNode(from *index, id uint32, name string) error {
 		n = from.node(uint32(n.where)) // its other names are gone
 	}
 	o := &from.owners[n.owner]
-	e := entry{name: name, mode: n.mode, uid: int64(o.uid), gid: int64(o.gid), size: n.size,
+	e := entry{name: name, mode: n.mode, uid: o.uid, gid: o.gid, size: n.size,
 		mtime: unpackTime(n.mtime), where: n.where, prog: n.prog, flags: n.flags}
 	if name == "" {
 		e.name = "/"

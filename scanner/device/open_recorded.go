@@ -12,6 +12,8 @@ type recorded struct {
 	identity scanner.Identity
 	fs       scanner.FS
 	probes   map[scanner.Source]reply
+	// missing is why other sources give nothing: scanner.ErrUnavailable when nil.
+	missing error
 }
 
 // reply is what a live source said.
@@ -25,10 +27,13 @@ func (d *recorded) FS() scanner.FS             { return d.fs }
 
 func (d *recorded) Probe(_ context.Context, s scanner.Source) ([]byte, error) {
 	a, ok := d.probes[s]
-	if !ok {
-		return nil, fmt.Errorf("%s: %w", s, scanner.ErrUnavailable)
+	if ok {
+		return a.bytes, a.err
 	}
-	return a.bytes, a.err
+	if d.missing != nil {
+		return nil, fmt.Errorf("%s: %w", s, d.missing)
+	}
+	return nil, fmt.Errorf("%s: %w", s, scanner.ErrUnavailable)
 }
 
 // sources are all that a device may be asked for.

@@ -58,6 +58,13 @@ func openTar(ctx context.Context, a *archiveFile, opt OpenOptions) (scanner.Devi
 	if !isTar(in.buf) {
 		return nil, nothingRecognised("the " + a.packed + " data in it is no tar archive")
 	}
+	if isRecording(in.buf) {
+		d, err := openRecording(in, a.name)
+		if err == nil {
+			a.f.Close()
+		}
+		return d, err
+	}
 	x := newIndex()
 	keep := keeperOf(opt)
 	l, err := newTarLoader(x, keep.orImageJSON())

@@ -301,10 +301,12 @@ func isBinDir(name string) bool {
 // isProgram tells what is worth first bytes and digests: what can be run, is ELF or a
 // script, or lies where programs do.
 func isProgram(e *entry, head []byte) bool {
-	if e.mode&0o111 != 0 || bytes.HasPrefix(head, []byte("\x7fELF")) || bytes.HasPrefix(head, []byte("#!")) {
-		return true
-	}
-	return isBinDir(base(parent(e.name)))
+	return e.mode&0o111 != 0 || isCode(head) || isBinDir(base(parent(e.name)))
+}
+
+// isCode tells an ELF file or a script from its first bytes.
+func isCode(head []byte) bool {
+	return bytes.HasPrefix(head, []byte("\x7fELF")) || bytes.HasPrefix(head, []byte("#!"))
 }
 
 // program takes a file's first bytes and digests.
