@@ -80,7 +80,16 @@ func openFile(ctx context.Context, f *os.File, name string, size int64, head []b
 	case isTxtar(head):
 		return openTxtar(f, name)
 	}
+	if start := make([]byte, min(imageHead, size)); readStart(f, start) && isImage(start) {
+		return openImageFile(f, name, size, opt)
+	}
 	return nil, nothingRecognised("it is no archive (tar, gzip, xz, zstd, zip), no filesystem image and no text fixture")
+}
+
+// readStart fills b from a file's start.
+func readStart(f *os.File, b []byte) bool {
+	n, err := f.ReadAt(b, 0)
+	return n == len(b) || err == nil
 }
 
 // openFolder opens a directory: an image layout or a root filesystem.
