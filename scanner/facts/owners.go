@@ -176,6 +176,7 @@ func (o *Owners) build() {
 		wg       sync.WaitGroup
 		problems = make([][]string, len(units)) // by unit: reports do not depend on timing
 	)
+	o.table.reserve(pathsPerUnit * len(units))
 	for range min(runtime.GOMAXPROCS(0), 4, len(units)) {
 		wg.Go(func() {
 			r := &listReader{o: o, fs: o.fs}
@@ -280,7 +281,10 @@ type hashedClaim struct {
 	hash uint64
 }
 
-const batchSize = 2048
+const (
+	batchSize    = 2048
+	pathsPerUnit = 100 // of an average Debian package
+)
 
 func (b *claimBatch) emit(path []byte, c *claim) bool {
 	b.path = b.o.fold(b.path[:0], path)

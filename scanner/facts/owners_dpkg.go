@@ -125,9 +125,9 @@ func (l *dpkgLists) read(r *listReader, unit int, emit emitFunc) (problems []str
 		var c parse.Complaints
 		r.sums.reset(config + bytes.Count(b, []byte{'\n'}) + 1)
 		parse.DpkgMD5Sums(b, &c, func(path []byte, sum [16]byte) bool {
-			r.sums.put(maphash.Bytes(r.o.seed, path), dpkgSum{sum: sum})
+			kept := r.sums.put(maphash.Bytes(r.o.seed, path), dpkgSum{sum: sum})
 			return !f.statusDir || emit(r.absolute(path), &claim{pkg: l.first + unit,
-				algo: scanner.MD5, digest: sum[:], mode: -1, uid: -1, gid: -1})
+				algo: scanner.MD5, digest: kept.sum[:], mode: -1, uid: -1, gid: -1})
 		})
 		problems = append(problems, complaints(sums, &c)...)
 	} else if !missing(err) {
@@ -218,10 +218,11 @@ func (t *sumTable) place(hash uint64) int {
 }
 
 // put enters a digest. There is room for as many as reset was told of.
-func (t *sumTable) put(hash uint64, s dpkgSum) {
+func (t *sumTable) put(hash uint64, s dpkgSum) *dpkgSum {
 	hash = max(hash, 1)
 	i := t.place(hash)
 	t.hashes[i], t.sums[i] = hash, s
+	return &t.sums[i]
 }
 
 func (t *sumTable) get(hash uint64) *dpkgSum {

@@ -10,6 +10,8 @@ import (
 // maxOwnedPaths bounds the index of a hostile device; a desktop has 150,000.
 const maxOwnedPaths = 6 << 20
 
+const digestBlock = 1 << 18 // bytes
+
 // ownerTable maps hashes of paths to what is known of the path: open addressing, linear
 // probing, at most three quarters full. Two paths of a million share a 64-bit hash with a
 // chance of one in ten million, and the seed is not known to who made the device.
@@ -18,16 +20,17 @@ type ownerTable struct {
 	values []ownerValue
 	n      int
 	full   bool
-	// digests holds the digests one after the other.
-	digests []byte
+	// digests holds the digests one after the other, in blocks of digestBlock bytes.
+	digests [][]byte
 	// attrs are the distinct modes and owners.
 	attrs     []ownerAttr
 	attrIndex map[ownerAttr]uint16
+	last      uint16 // the attr of the last claim: the next one is likely the same
 }
 
 type ownerValue struct {
 	pkg    uint32
-	digest uint32 // place in digests, in units of 4 bytes
+	digest uint32 // place in digests, in units of 4 bytes, all blocks counted as full
 	attr   uint16
 	algo   scanner.Algo
 	flags  uint8
@@ -71,7 +74,7 @@ func (t *ownerTable) add(hash uint64, c *claim) {
 			t.full = true
 			return
 		}
-		t.grow()
+		t.resize(max(2*len(t.hashes), 1<<12))
 	}
 	i := t.slot(hash)
 	if t.hashes[i] == hash {
@@ -94,20 +97,35 @@ func (t *ownerTable) value(c *claim) ownerValue {
 		v.flags |= flagLink
 	}
 	if short := len(c.digest) == 20; len(c.digest) > 0 && len(c.digest) == digestSize(c.algo, short) {
-		v.algo, v.digest = c.algo, uint32(len(t.digests)/4)
+		v.algo, v.digest = c.algo, t.keep(c.digest)
 		v.flags |= flagDigest
 		if c.algo == scanner.SHA256 && short {
 			v.flags |= flagShortSum
 		}
-		t.digests = append(t.digests, c.digest...)
 	}
 	return v
+}
+
+// keep stores a digest and gives its place.
+func (t *ownerTable) keep(digest []byte) uint32 {
+	last := len(t.digests) - 1
+	if last < 0 || len(t.digests[last])+len(digest) > digestBlock {
+		t.digests = append(t.digests, make([]byte, 0, digestBlock))
+		last++
+	}
+	place := uint32((last*digestBlock + len(t.digests[last])) / 4)
+	t.digests[last] = append(t.digests[last], digest...)
+	return place
 }
 
 // attr gives the number of a mode and owner. A database with more than 65,535 different ones
 // is not honest; what is over counts as unknown.
 func (t *ownerTable) attr(a ownerAttr) uint16 {
+	if int(t.last) < len(t.attrs) && t.attrs[t.last] == a {
+		return t.last
+	}
 	if i, ok := t.attrIndex[a]; ok {
+		t.last = i
 		return i
 	}
 	if t.attrIndex == nil {
@@ -143,9 +161,18 @@ func (t *ownerTable) get(hash uint64) *ownerValue {
 	return nil
 }
 
-func (t *ownerTable) grow() {
+// reserve makes room for about n paths.
+func (t *ownerTable) reserve(n int) {
+	size := 1 << 12
+	for 3*size < 4*n && size < 1<<20 {
+		size *= 2
+	}
+	t.resize(size)
+}
+
+// resize gives the table size places, a power of two.
+func (t *ownerTable) resize(size int) {
 	hashes, values := t.hashes, t.values
-	size := max(2*len(hashes), 1<<12)
 	t.hashes, t.values = make([]uint64, size), make([]ownerValue, size)
 	for i, h := range hashes {
 		if h != 0 {
@@ -160,9 +187,9 @@ func (t *ownerTable) digest(v *ownerValue) []byte {
 	if v.flags&flagDigest == 0 {
 		return nil
 	}
-	from := 4 * int(v.digest)
+	block, from := t.digests[v.digest/(digestBlock/4)], int(v.digest%(digestBlock/4))*4
 	to := from + digestSize(v.algo, v.flags&flagShortSum != 0)
-	return t.digests[from:to:to]
+	return block[from:to:to]
 }
 
 func (t *ownerTable) owned(v *ownerValue) Owned {

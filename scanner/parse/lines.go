@@ -56,24 +56,28 @@ func unhex(dst, text []byte) bool {
 	if len(text) != 2*len(dst) {
 		return false
 	}
+	var bad byte
 	for i := range dst {
 		hi, lo := nibble(text[2*i]), nibble(text[2*i+1])
-		if hi > 15 || lo > 15 {
-			return false
-		}
+		bad |= hi | lo
 		dst[i] = hi<<4 | lo
 	}
-	return true
+	return bad < 16
 }
 
-func nibble(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
+// nibble gives the value of a hexadecimal digit, or 0xff.
+func nibble(c byte) byte { return nibbles[c] }
+
+// nibbles is a table because package databases hold millions of digits.
+var nibbles = func() (t [256]byte) {
+	for c := range t {
+		t[c] = 0xff
 	}
-	return 0xff
-}
+	for i, c := range "0123456789abcdef" {
+		t[c] = byte(i)
+	}
+	for i, c := range "ABCDEF" {
+		t[c] = byte(10 + i)
+	}
+	return t
+}()
