@@ -83,10 +83,13 @@ func (o *Owners) addTree(dir string, pkg int) {
 	o.trees = append(o.trees, ownedTree{strings.TrimSuffix(dir, "/") + "/", pkg})
 }
 
-// seal ends the inventory: the index can be used from now on. What the inventory could not
-// read is missing in the index too.
-func (o *Owners) seal(rows []Package, found bool, missing []string) {
-	o.rows, o.found, o.missing = rows, found, slices.Clone(missing)
+// lack notes what the inventory of the system's packages could not read: it is missing here
+// too.
+func (o *Owners) lack(why []string) { o.missing = append(o.missing, why...) }
+
+// seal ends the inventory: the index can be used from now on.
+func (o *Owners) seal(rows []Package, found bool) {
+	o.rows, o.found = rows, found
 	slices.SortFunc(o.trees, func(a, b ownedTree) int { return strings.Compare(a.dir, b.dir) })
 }
 
@@ -231,9 +234,6 @@ type fold struct{ from, to string }
 // may use either name.
 var foldable = []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/libo32",
 	"/usr/sbin", "/usr/lib64", "/var/run", "/var/lock"}
-
-// ownerMeta is what finding out about these links looks at.
-var ownerMeta = foldable
 
 func (o *Owners) findFolds() {
 	for _, from := range foldable {

@@ -21,8 +21,8 @@ func packagesCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "packages", Doc: "installed packages of every manager", Row: Package{},
 		Reads: scanner.Reads{
-			Globs: concat(dpkgReads, apkReads, rpmReads),
-			Meta:  ownerMeta,
+			Globs: concat(dpkgReads, apkReads, rpmReads, opkgReads, pacmanReads, flatpakReads, snapReads),
+			Meta:  concat(foldable, flatpakMeta, snapMeta, programMeta),
 		},
 		Needs:   []string{"os", "users"},
 		Collect: collectPackages,
@@ -51,6 +51,14 @@ func collectPackages(ctx context.Context, in *scanner.Input) scanner.Table {
 	inv.dpkg()
 	inv.apk()
 	inv.rpm()
+	inv.opkg()
+	inv.pacman()
+	// From here on a gap in the inventory is no gap in the index of the system's files.
+	inv.owners.lack(inv.partial)
+	inv.flatpak()
+	inv.snap()
+	inv.owners.seal(inv.rows, len(inv.seen) > 0)
+	inv.unpackaged(in.Device.Identity().ModesUntrusted == "")
 	return inv.table()
 }
 
@@ -71,8 +79,11 @@ type inventory struct {
 }
 
 func (inv *inventory) table() scanner.Table {
-	inv.owners.seal(inv.rows, len(inv.seen) > 0, inv.partial)
+	inv.owners.rows = inv.rows
 	t := scanner.Table{Partial: inv.partial, Aux: inv.owners}
+	if len(inv.seen) == 0 && len(inv.rows) > 0 {
+		t.Partial = append([]string{"no package database found"}, t.Partial...)
+	}
 	switch {
 	case len(inv.rows) > 0:
 		t.Rows = inv.rows

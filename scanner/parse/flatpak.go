@@ -36,7 +36,7 @@ func ParseFlatpakDeploy(b []byte) (FlatpakDeploy, error) {
 			return d, gvariantError(len(b)-(i+1)*size, "framing offset out of order")
 		}
 	}
-	d.Origin, d.Commit = cString(b[:ends[0]]), cString(b[ends[0]:ends[1]])
+	d.Origin, d.Commit = variantText(b[:ends[0]]), variantText(b[ends[0]:ends[1]])
 	number := align8(ends[2])
 	if number+8 > table {
 		return d, gvariantError(number, "no installed size")
@@ -99,7 +99,7 @@ func gvariantStringEntry(b []byte) (key, value string, ok bool) {
 	}
 	// A variant is its value, a zero byte and the name of its type.
 	text, isString := bytes.CutSuffix(b[from:to], []byte("\x00s"))
-	return cString(b[:keyEnd]), cString(text), isString
+	return variantText(b[:keyEnd]), variantText(text), isString
 }
 
 // offsetSize is the size of the framing offsets of a container of n bytes.
@@ -125,8 +125,8 @@ func readOffset(b []byte, size int) int {
 
 func align8(n int) int { return (n + 7) &^ 7 }
 
-// cString gives the text up to the zero byte that ends a GVariant string.
-func cString(b []byte) string {
+// variantText gives the text up to the zero byte that ends a GVariant string.
+func variantText(b []byte) string {
 	b, _, _ = bytes.Cut(b, []byte{0})
 	return string(bytes.ToValidUTF8(b, []byte("\uFFFD")))
 }

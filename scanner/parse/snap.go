@@ -139,3 +139,17 @@ func yamlScalar(value []byte) string {
 	}
 	return s
 }
+
+// AssertionHeader gives a header's value of an assertion in snapd's form: "key: value" lines
+// that end with an empty one. It is "" when there is none.
+func AssertionHeader(b []byte, key string) string {
+	found := ""
+	eachLine(b, func(text []byte, _ int) bool {
+		k, v, ok := bytes.Cut(text, []byte(": "))
+		if ok && string(k) == key {
+			found = string(bytes.ToValidUTF8(v, []byte("\uFFFD")))
+		}
+		return found == "" && len(text) > 0
+	})
+	return found
+}

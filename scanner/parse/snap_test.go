@@ -54,11 +54,24 @@ func TestSnapYAML(t *testing.T) {
 	}
 }
 
+func TestAssertionHeader(t *testing.T) {
+	t.Parallel()
+	b := []byte("type: snap-declaration\npublisher-id: canonical\nsign-key-sha3-384: KEY\n\npublisher-id: forged\n")
+	for key, want := range map[string]string{"publisher-id": "canonical", "sign-key-sha3-384": "KEY", "snap-id": ""} {
+		if got := AssertionHeader(b, key); got != want {
+			t.Errorf("%s: got %q, want %q", key, got, want)
+		}
+	}
+}
+
 func FuzzSnap(f *testing.F) {
 	f.Add([]byte(snapStateSample))
 	f.Add([]byte("name: hello\nversion: '2.10'\narchitectures:\n- amd64\n"))
 	f.Add([]byte("version: '\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if v := AssertionHeader(b, "name"); strings.Contains(v, "\n") {
+			t.Fatalf("header %q", v)
+		}
 		snaps, _ := SnapState(b)
 		if !slices.IsSortedFunc(snaps, func(a, b Snap) int { return strings.Compare(a.Name, b.Name) }) {
 			t.Fatalf("not sorted: %+v", snaps)
