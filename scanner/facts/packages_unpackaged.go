@@ -120,7 +120,7 @@ func (w *programWalk) file(top, name, scope string, i scanner.Info) {
 		complete, _ := w.owners.Complete()
 		doubtful = !complete && len(w.seen) > 0
 	}
-	g := w.group(groupOf(top, name), scope)
+	g := w.group(programFolder(top, name), scope)
 	if parse.IsAppImage(head) {
 		g = w.group(name, scope)
 		g.appImage = true
@@ -133,9 +133,9 @@ func (w *programWalk) file(top, name, scope string, i scanner.Info) {
 	}
 }
 
-// groupOf gives the folder that stands for a program: the one directly below top that holds
+// programFolder gives the folder that stands for a program: the one directly below top that holds
 // it, or top.
-func groupOf(top, name string) string {
+func programFolder(top, name string) string {
 	below, _, nested := strings.Cut(name[len(top)+1:], "/")
 	if nested {
 		return top + "/" + below
