@@ -107,6 +107,20 @@ func (l *live) value(ctx context.Context, s scanner.Source) (any, error) {
 			return snap.maps.rows(), nil
 		}
 		return snap.procs, nil
+	case scanner.SourceHiddenPIDs:
+		return hiddenPIDs(ctx)
+	case scanner.SourceHiddenPorts:
+		return hiddenPorts(ctx, l.opts.BindPorts)
+	case scanner.SourceNftables:
+		return nftables(ctx)
+	case scanner.SourceIptables:
+		return iptables(ctx)
+	case scanner.SourceBPF:
+		snap, err := l.snapshot(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return bpfPrograms(ctx, snap.bpf)
 	case scanner.SourceRoutes:
 		return routes()
 	case scanner.SourceNeighbours:

@@ -2,22 +2,16 @@ package device
 
 import (
 	"golang.org/x/sys/unix"
+
+	"picket/scanner/probe"
 )
 
-// Uname is the JSON of scanner.SourceUname.
-type Uname struct {
-	Sysname string `json:"sysname"`
-	Release string `json:"release"`
-	Version string `json:"version"`
-	Machine string `json:"machine"`
-}
-
-func uname() (Uname, error) {
+func uname() (probe.Uname, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
-		return Uname{}, err
+		return probe.Uname{}, err
 	}
-	return Uname{
+	return probe.Uname{
 		Sysname: unix.ByteSliceToString(u.Sysname[:]), Release: unix.ByteSliceToString(u.Release[:]),
 		Version: unix.ByteSliceToString(u.Version[:]), Machine: unix.ByteSliceToString(u.Machine[:]),
 	}, nil

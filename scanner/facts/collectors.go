@@ -22,5 +22,14 @@ func Collectors() []scanner.Collector {
 		socketsCollector(),
 		filesCollector(),
 		packagedFilesCollector(),
+		mountsCollector(),
+		fstabCollector(),
+		kernelCollector(),
+		kernelModulesCollector(),
+		sysctlsCollector(),
+		kernelHelpersCollector(),
+		hiddenProcessesCollector(),
+		hiddenPortsCollector(),
+		bpfProgramsCollector(),
 	}
 }

@@ -34,4 +34,4 @@ func unavailable(err error) string {
 	return scanner.Reason(err)
 }
 
-const maxMountInfo = 4 << 20
+const maxMountInfo = 16 << 20 // bytes of /proc/PID/mountinfo

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 )
@@ -59,14 +60,17 @@ func ModuleName(file string) string {
 	return strings.ReplaceAll(name, "-", "_")
 }
 
-// ModulesDep gives the files named in modules.dep or modules.builtin by module name.
-func ModulesDep(b []byte) map[string]string {
+// ModuleFiles gives, from modules.dep or modules.builtin, the files of those modules that
+// are wanted, by module name.
+func ModuleFiles(b []byte, wanted func(name string) bool) map[string]string {
 	out := map[string]string{}
-	lines(b, func(_ int, line string) {
-		file, _, _ := strings.Cut(line, ":")
-		if file = strings.TrimSpace(file); file != "" && file[0] != '#' {
-			out[ModuleName(file)] = file
+	eachLine(b, func(line []byte, _ int) bool {
+		file, _, _ := bytes.Cut(line, []byte{':'})
+		name := ModuleName(string(file))
+		if name != "" && wanted(name) {
+			out[name] = string(file)
 		}
+		return true
 	})
 	return out
 }

@@ -1,5 +1,7 @@
 package probe
 
+import "picket/scanner"
+
 // HiddenPIDs is what the hidden-pids source gives.
 type HiddenPIDs struct {
 	Hidden []HiddenProcess `json:"hidden"`
@@ -44,4 +46,5 @@ type BPFProgram struct {
 	Loaded  int64  `expr:"loaded" json:"loaded" doc:"load time, Unix seconds"`
 	Tracing bool   `expr:"tracing" json:"tracing,omitempty" doc:"can watch or change what other programs and the kernel do"`
 	PIDs    []int  `expr:"pids" json:"pids,omitempty" doc:"processes that hold it open"`
+	scanner.Unread
 }
