@@ -10,6 +10,7 @@ func Collectors() []scanner.Collector {
 		packagesCollector(),
 		cronCollector(),
 		loaderCollector(),
+		authModulesCollector(),
 		wifiCollector(),
 		trustedCAsCollector(),
 		packageSourcesCollector(),

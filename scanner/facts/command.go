@@ -3,7 +3,6 @@ package facts
 import (
 	"errors"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
@@ -105,7 +104,7 @@ func (p *provenance) find(name string) (real string, exists bool, why string) {
 		info, err := p.fs.Stat(name)
 		switch {
 		case err == nil:
-			return path.Clean(name), info.Mode.IsRegular(), ""
+			return p.real(name), info.Mode.IsRegular(), ""
 		case errors.Is(err, fs.ErrNotExist):
 			return "", false, ""
 		}
@@ -113,7 +112,7 @@ func (p *provenance) find(name string) (real string, exists bool, why string) {
 	}
 	for _, dir := range searchPath {
 		if info, err := p.fs.Stat(dir + "/" + name); err == nil && info.Mode.IsRegular() {
-			return dir + "/" + name, true, ""
+			return p.real(dir + "/" + name), true, ""
 		}
 	}
 	return "", false, ""

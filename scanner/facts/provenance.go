@@ -101,6 +101,17 @@ func (p *provenance) owner(name string) (w Owned, owned bool, why string) {
 	return w, false, ""
 }
 
+// real gives the name of the file that name stands for, links followed: one file, one name.
+func (p *provenance) real(name string) string {
+	if name == "" {
+		return ""
+	}
+	if real, err := p.fs.Resolve(name); err == nil {
+		return real
+	}
+	return path.Clean(name)
+}
+
 // writableBy names who besides root may change a file or put another in its place: through
 // the file's own mode, or through a folder on the way to it. why is set when that cannot be
 // told.
