@@ -11,6 +11,8 @@ func Collectors() []scanner.Collector {
 		cronCollector(),
 		loaderCollector(),
 		authModulesCollector(),
+		systemdCollector(),
+		sshKeysCollector(),
 		wifiCollector(),
 		trustedCAsCollector(),
 		packageSourcesCollector(),

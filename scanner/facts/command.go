@@ -21,10 +21,11 @@ type CommandLine struct {
 	Text    string `expr:"text" json:"text,omitempty" doc:"the first 200 bytes of the command line"`
 	// Programs are found without running anything: by absolute path, by name in the usual
 	// folders, and the script that an interpreter is given.
-	Programs []string `expr:"programs" json:"programs,omitempty" doc:"paths of the programs and scripts that it starts and that exist"`
-	Missing  []string `expr:"missing" json:"missing,omitempty" doc:"absolute paths of programs that it starts and that do not exist"`
-	Unowned  []string `expr:"unowned" json:"unowned,omitempty" doc:"those of programs that no package installed"`
-	Exposed  []string `expr:"exposed" json:"exposed,omitempty" doc:"those of programs that others than root may change or replace"`
+	Programs  []string `expr:"programs" json:"programs,omitempty" doc:"paths of the programs and scripts that it starts and that exist"`
+	Missing   []string `expr:"missing" json:"missing,omitempty" doc:"absolute paths of programs that it starts and that do not exist"`
+	Unowned   []string `expr:"unowned" json:"unowned,omitempty" doc:"those of programs that no package installed"`
+	Exposed   []string `expr:"exposed" json:"exposed,omitempty" doc:"those of programs that others than root may change or replace"`
+	ExposedTo []string `expr:"exposed_to" json:"exposed_to,omitempty" doc:"who may: everybody, group N or user N"`
 }
 
 // commandOf describes a command line; what could not be told is marked in u.
@@ -33,7 +34,7 @@ func (p *provenance) commandOf(line string, u *scanner.Unread) CommandLine {
 	for _, name := range programs(line) {
 		real, exists, why := p.find(name)
 		if why != "" {
-			for _, col := range []string{"programs", "missing", "unowned", "exposed"} {
+			for _, col := range []string{"programs", "missing", "unowned", "exposed", "exposed_to"} {
 				u.MarkUnread(col, why)
 			}
 			continue
@@ -55,8 +56,12 @@ func (p *provenance) commandOf(line string, u *scanner.Unread) CommandLine {
 		}
 		if by, why := p.writableBy(real); why != "" {
 			u.MarkUnread("exposed", why)
+			u.MarkUnread("exposed_to", why)
 		} else if by != "" {
 			c.Exposed = append(c.Exposed, real)
+			if !slices.Contains(c.ExposedTo, by) {
+				c.ExposedTo = append(c.ExposedTo, by)
+			}
 		}
 	}
 	return c
