@@ -28,18 +28,18 @@ func startProgress(w io.Writer) *progress {
 	}
 	p.done = make(chan struct{})
 	p.wg.Add(1)
-	go p.run()
+	go p.run(p.done)
 	return p
 }
 
-func (p *progress) run() {
+func (p *progress) run(done <-chan struct{}) {
 	defer p.wg.Done()
 	start := time.Now()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
-		case <-p.done:
+		case <-done:
 			return
 		case <-tick.C:
 			p.mu.Lock()
@@ -56,12 +56,13 @@ func (p *progress) step(text string) {
 	p.mu.Unlock()
 }
 
-// stop takes the line off the screen.
+// stop takes the line off the screen; later calls do nothing.
 func (p *progress) stop() {
 	if p.done == nil {
 		return
 	}
 	close(p.done)
+	p.done = nil
 	p.wg.Wait()
 	if p.show {
 		fmt.Fprint(p.w, "\r\x1b[K")

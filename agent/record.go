@@ -1,9 +1,111 @@
 package agent
 
 import (
+	"fmt"
+	"io"
+
 	"github.com/spf13/cobra"
+
+	"picket/scanner"
+	"picket/scanner/device"
+	"picket/scanner/facts"
 )
 
 func recordCommand() *cobra.Command {
-	return &cobra.Command{Use: "record FILE.tar.zst"}
+	var (
+		source  sourceFlags
+		preview bool
+		as      jsonFlags
+	)
+	cmd := &cobra.Command{
+		Use:   "record FILE.tar.zst",
+		Short: "Save what a scan of this device reads, to be scanned elsewhere",
+		Long: `Record saves every file, description and live source that a scan reads, with modes and
+owners, in one file (docs/recording-format.md). Scanning the file gives the report that
+scanning the device gave. Passwords, hashes, passphrases and private keys are taken out.
+
+Look first: --preview lists what would be saved, with sizes, and writes nothing.`,
+		Example: `  sudo picket record --preview
+  sudo picket record laptop.tar.zst
+  picket scan --image laptop.tar.zst`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if preview {
+				return noArgs(cmd, args)
+			}
+			return oneArg("the file to write")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			asJSON, err := as.wantJSON()
+			if err != nil {
+				return err
+			}
+			opts, err := source.options()
+			if err != nil {
+				return err
+			}
+			p := startProgress(cmd.ErrOrStderr())
+			defer p.stop()
+			p.step("opening the device")
+			dev, err := source.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if c, ok := dev.(io.Closer); ok {
+				defer c.Close()
+			}
+			rec, err := device.NewRecorder(dev, device.RecordOptions{Redact: facts.Redact, Version: version()})
+			if err != nil {
+				return fmt.Errorf("recording: %w", err)
+			}
+			opts.Tables = facts.Everything(opts.Collectors)
+			opts.Progress = p.step
+			if _, err := scanner.Scan(cmd.Context(), rec, opts); err != nil {
+				return fmt.Errorf("recording: %w", err)
+			}
+			p.stop()
+			if preview {
+				return showPreview(cmd.OutOrStdout(), rec, asJSON)
+			}
+			if err := writeFile(args[0], func(w io.Writer) error { return rec.Write(cmd.Context(), w) }); err != nil {
+				return fmt.Errorf("writing the recording: %w", err)
+			}
+			n, size := totals(rec)
+			fmt.Fprintf(cmd.ErrOrStderr(), "recorded %d files and sources, %d bytes of content, in %s\n", n, size, args[0])
+			return nil
+		},
+	}
+	source.add(cmd)
+	as.add(cmd)
+	cmd.Flags().BoolVar(&preview, "preview", false, "list what would be saved and write nothing")
+	return cmd
+}
+
+func totals(rec *device.Recorder) (items int, bytes int64) {
+	for i := range rec.Items() {
+		items++
+		bytes += i.Size
+	}
+	return items, bytes
+}
+
+// previewItem is one line of a preview in JSON.
+type previewItem struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"` // content, description or probe
+	Size int64  `json:"size"` // bytes of content
+}
+
+func showPreview(w io.Writer, rec *device.Recorder, asJSON bool) error {
+	if asJSON {
+		list := []previewItem{}
+		for i := range rec.Items() {
+			list = append(list, previewItem(i))
+		}
+		return writeJSON(w, list)
+	}
+	p := newPreview(w)
+	for i := range rec.Items() {
+		p.line(i)
+	}
+	return p.end()
 }

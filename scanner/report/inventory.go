@@ -61,7 +61,7 @@ func CycloneDX(w io.Writer, r *scanner.Report, version string) error {
 	bom.Metadata = &cdx.Metadata{
 		Timestamp: r.Device.JudgedAsOf,
 		Tools:     &cdx.ToolsChoice{Components: &[]cdx.Component{{Type: cdx.ComponentTypeApplication, Name: "picket", Version: version}}},
-		Component: &cdx.Component{BOMRef: "device", Type: cdx.ComponentTypeOS, Name: clean(name), Version: clean(osVersion)},
+		Component: &cdx.Component{BOMRef: "device", Type: cdx.ComponentTypeOS, Name: Clean(name), Version: Clean(osVersion)},
 	}
 	components := []cdx.Component{}
 	seen := map[string]int{}

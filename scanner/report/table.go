@@ -67,7 +67,7 @@ func newPrinter(w io.Writer, s Style) *printer {
 
 // text makes a device's text safe and, if asked, ASCII.
 func (p *printer) text(s string) string {
-	s = clean(s)
+	s = Clean(s)
 	if p.style.ASCII {
 		s = ascii(s)
 	}

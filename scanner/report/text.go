@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// clean makes a text from a device harmless on a terminal: control characters (escape
+// Clean makes a text from a device harmless on a terminal: control characters (escape
 // sequences among them), bytes that are no UTF-8, and characters that reorder or hide text
 // are written as escapes.
-func clean(s string) string {
+func Clean(s string) string {
 	ok := utf8.ValidString(s)
 	for _, r := range s {
 		if !ok {

@@ -1,0 +1,169 @@
+package parse
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+// secretKeys are names under which configuration files keep secrets, in lower case with - for
+// _ and without a trailing number.
+var secretKeys = []string{"psk", "sae-password", "wpa-passphrase", "wpa-psk", "passphrase", "presharedkey", "preshared-key",
+	"password", "passwd", "private-key-password", "private-key-passwd", "phase2-private-key-password", "client-key-password",
+	"leap-password", "wep-key", "key", "pin", "secret", "privatekey", "private-key", "token", "auth-token", "auth-secret",
+	"api-key", "apikey", "requirepass", "masterauth", "pac-opaque-encr-key", "sharedsecret", "ppppassword", "md5-password"}
+
+// RedactSettings takes the values of secrets out of a configuration file of lines (key=value,
+// key: value, or UCI's option key 'value'). What the parsers of this package make of the file
+// stays the same: a value keeps its length, and a passphrase that everybody tries first stays
+// one.
+func RedactSettings(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for len(b) > 0 {
+		line := b
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			line = b[:i+1]
+		}
+		b = b[len(line):]
+		start, end := secretValue(line)
+		out = append(out, line[:start]...)
+		out = append(out, mask(line[start:end])...)
+		out = append(out, line[end:]...)
+	}
+	return RedactPEM(out)
+}
+
+// secretValue finds a secret in a line; start equals end when there is none. A commented line
+// may hold one too.
+func secretValue(line []byte) (start, end int) {
+	i := 0
+	for i < len(line) && (blank(line[i]) || line[i] == '#' || line[i] == ';') {
+		i++
+	}
+	rest := line[i:]
+	uci := bytes.HasPrefix(rest, []byte("option ")) || bytes.HasPrefix(rest, []byte("option\t")) || bytes.HasPrefix(rest, []byte("list "))
+	if uci {
+		n := bytes.IndexAny(rest, " \t")
+		for n < len(rest) && blank(rest[n]) {
+			n++
+		}
+		i += n
+	}
+	sep := "=:"
+	if uci || !bytes.ContainsAny(line[i:], "=:") {
+		sep = " \t"
+	}
+	k := bytes.IndexAny(line[i:], sep)
+	if k < 0 || !isSecretKey(string(line[i:i+k])) {
+		return 0, 0
+	}
+	start, end = i+k+1, len(line)
+	for start < end && (blank(line[start]) || line[start] == '"' || line[start] == '\'') {
+		start++
+	}
+	for end > start && (blank(line[end-1]) || line[end-1] == '"' || line[end-1] == '\'') {
+		end--
+	}
+	return start, end
+}
+
+func isSecretKey(k string) bool {
+	k = strings.Trim(strings.ToLower(k), " \t'\"")
+	if i := strings.LastIndexByte(k, '.'); i >= 0 { // connman's and other dotted keys
+		k = k[i+1:]
+	}
+	k = strings.ReplaceAll(strings.TrimRight(k, "0123456789"), "_", "-")
+	return slices.Contains(secretKeys, k)
+}
+
+// mask hides a value. Its length stays; a common passphrase is no secret and stays as a whole,
+// a short number becomes another one. Values that are one digit, a slot number say, stay.
+func mask(v []byte) []byte {
+	p := passphrase(string(v))
+	if len(v) < 2 || slices.Contains(commonPassphrases, strings.ToLower(string(v))) {
+		return v
+	}
+	if p.Common {
+		return bytes.Repeat([]byte{'1'}, len(v))
+	}
+	return bytes.Repeat([]byte{'x'}, len(v))
+}
+
+// RedactPEM takes the body out of private keys.
+func RedactPEM(b []byte) []byte {
+	const begin, keyEnd = "-----BEGIN ", "PRIVATE KEY-----"
+	var out []byte
+	for {
+		i := bytes.Index(b, []byte(begin))
+		if i < 0 {
+			return append(out, b...)
+		}
+		head := b[i:]
+		if n := bytes.IndexByte(head, '\n'); n >= 0 {
+			head = head[:n]
+		}
+		if !bytes.Contains(head, []byte(keyEnd)) {
+			out = append(out, b[:i+len(begin)]...)
+			b = b[i+len(begin):]
+			continue
+		}
+		out = append(out, b[:i+len(head)]...)
+		b = b[i+len(head):]
+		end := bytes.Index(b, []byte("-----END "))
+		if end < 0 {
+			end = len(b)
+		}
+		for _, c := range b[:end] {
+			if c == '\n' || c == '\r' {
+				out = append(out, c)
+			}
+		}
+		b = b[end:]
+	}
+}
+
+// RedactAccounts takes the hashes out of passwd, shadow, gshadow and files like them; the
+// scheme and the state of each password field stay.
+func RedactAccounts(b []byte) []byte {
+	var out []byte
+	for len(b) > 0 {
+		line := b
+		if i := bytes.IndexByte(b, '\n'); i >= 0 {
+			line = b[:i+1]
+		}
+		b = b[len(line):]
+		name, rest, ok := bytes.Cut(line, []byte{':'})
+		field, tail, more := bytes.Cut(rest, []byte{':'})
+		if !ok || !more {
+			// No second field that ends: whatever follows the colon may be a hash.
+			out = append(out, name...)
+			if ok {
+				out = append(append(append(out, ':'), maskHash(bytes.TrimRight(rest, "\r\n"))...), rest[len(bytes.TrimRight(rest, "\r\n")):]...)
+			}
+			continue
+		}
+		out = append(append(append(append(append(out, name...), ':'), maskHash(field)...), ':'), tail...)
+	}
+	return out
+}
+
+// maskHash hides a password field's hash and keeps what PasswordField says of it.
+func maskHash(f []byte) []byte {
+	locks := 0
+	for locks < len(f) && (f[locks] == '!' || f[locks] == '*') {
+		locks++
+	}
+	h := f[locks:]
+	keep := len(h)
+	switch {
+	case len(h) < 4:
+	case h[0] == '$':
+		keep = 1 + max(0, bytes.IndexByte(h[1:], '$')) + 1
+	case h[0] == '_':
+		keep = 1
+	default:
+		keep = 0
+	}
+	out := append([]byte{}, f[:locks+min(keep, len(h))]...)
+	return append(out, bytes.Repeat([]byte{'x'}, len(f)-len(out))...)
+}
