@@ -52,6 +52,8 @@ func Directory(path string) (scanner.Device, error) {
 		Kind:     "directory",
 		Platform: platformOf(d.fsys),
 		Root:     unix.Geteuid() == 0,
+
+		ModesUntrusted: untrustedModes(d.fsys),
 	}
 	return d, nil
 }

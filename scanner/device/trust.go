@@ -19,8 +19,7 @@ import (
 // different groups. Where nothing does, a git checkout's .git or two of the lesser signs
 // speak against it.
 func untrustedModes(fsys scanner.FS) string {
-	var s modeSample
-	s.take(fsys)
+	s := sampleModes(fsys)
 	switch {
 	case s.files >= 4 && s.oneOwner && s.uid > 0:
 		return fmt.Sprintf("every file belongs to uid %d: owners were lost on the way", s.uid)
@@ -36,9 +35,9 @@ func untrustedModes(fsys scanner.FS) string {
 	return ""
 }
 
-// modeSample is what a look at a few telling places shows.
+// modeSample is what a look at a few telling files shows.
 type modeSample struct {
-	files                int // anything with an owner
+	files                int // of those looked for
 	programs, executable int
 	uid, gid             int
 	oneOwner             bool
@@ -47,19 +46,70 @@ type modeSample struct {
 	signs                []string
 }
 
-func (s *modeSample) take(fsys scanner.FS) {
-	s.oneOwner = true
+// Files that most root filesystems have some of. Each is one lookup: opening a device must
+// cost nothing beside scanning it.
+var (
+	sampledPrograms = []string{
+		"/bin/sh", "/bin/busybox", "/bin/ls", "/bin/mount", "/bin/cat", "/bin/bash", "/sbin/init", "/usr/bin/env",
+		"/usr/bin/awk", "/usr/bin/id", "/usr/bin/find", "/usr/sbin/chroot", "/sbin/ldconfig", "/sbin/apk",
+	}
+	sampledSetuid = []string{
+		"/usr/bin/su", "/bin/su", "/usr/bin/passwd", "/usr/bin/sudo", "/bin/mount", "/usr/bin/chage", "/bin/bbsuid",
+		"/usr/bin/newgrp", "/usr/bin/wall", "/usr/sbin/unix_chkpwd",
+	}
+	sampledFiles = []string{
+		"/etc/passwd", "/etc/group", "/etc/hosts", "/etc/os-release", "/usr/lib/os-release", "/etc", "/usr", "/var",
+		"/var/lib", "/etc/ssl", "/var/log", "/var/mail", "/var/local", "/run", "/root",
+	}
+)
+
+func sampleModes(fsys scanner.FS) modeSample {
+	s := modeSample{oneOwner: true}
 	top, _ := fsys.Lstat("/")
 	s.uid, s.gid = top.UID, top.GID
-	for _, dir := range []string{"/", "/bin", "/sbin", "/usr/bin", "/usr/sbin", "/etc", "/var", "/var/lib"} {
-		list, _ := fsys.ReadDir(dir)
-		for _, in := range list {
-			s.look(in, strings.HasSuffix(dir, "bin"))
+	for _, name := range sampledPrograms {
+		if in, err := fsys.Stat(name); err == nil && in.Mode.IsRegular() {
+			s.look(in)
+			s.programs++
+			if in.Mode&0o111 != 0 {
+				s.executable++
+			}
 		}
 	}
-	if _, err := fsys.Lstat("/.git"); err == nil {
-		s.git = true
+	for _, name := range sampledFiles {
+		if in, err := fsys.Stat(name); err == nil {
+			s.look(in)
+		}
 	}
+	plain := ""
+	for _, name := range sampledSetuid {
+		if in, err := fsys.Lstat(name); err == nil && in.Mode.IsRegular() {
+			s.look(in)
+			if plain == "" {
+				plain = name
+			}
+		}
+	}
+	if plain != "" && !s.special {
+		s.signs = append(s.signs, plain+" is not setuid")
+	}
+	s.places(fsys)
+	return s
+}
+
+// look takes one file into account.
+func (s *modeSample) look(in scanner.Info) {
+	s.files++
+	s.oneOwner = s.oneOwner && in.UID == s.uid
+	if in.Mode&(fs.ModeSetuid|fs.ModeSetgid) != 0 || in.GID >= 0 && in.GID != s.gid && s.gid >= 0 {
+		s.special = true
+	}
+}
+
+// places looks at what is known to have modes of its own.
+func (s *modeSample) places(fsys scanner.FS) {
+	_, err := fsys.Lstat("/.git")
+	s.git = err == nil
 	for _, dir := range []string{"/tmp", "/var/tmp"} {
 		if in, err := fsys.Lstat(dir); err == nil && in.Mode.IsDir() {
 			if in.Mode&fs.ModeSticky != 0 {
@@ -78,32 +128,10 @@ func (s *modeSample) take(fsys scanner.FS) {
 			s.special = true
 		}
 	}
-	for _, name := range []string{"/usr/bin/su", "/usr/bin/sudo", "/usr/bin/passwd", "/bin/su", "/bin/mount"} {
-		if in, err := fsys.Lstat(name); err == nil && in.Mode.IsRegular() && in.Mode&fs.ModeSetuid == 0 {
-			s.signs = append(s.signs, name+" is not setuid")
+	for _, name := range []string{"/dev/null", "/dev/console", "/dev/zero"} {
+		if in, err := fsys.Lstat(name); err == nil && in.Mode.IsRegular() && in.Size == 0 {
+			s.signs = append(s.signs, name+" is an empty file")
 			break
-		}
-	}
-	list, _ := fsys.ReadDir("/dev")
-	for _, in := range list {
-		if in.Mode.IsRegular() && in.Size == 0 {
-			s.signs = append(s.signs, "/dev/"+in.Name+" is an empty file")
-			break
-		}
-	}
-}
-
-// look takes one file into account.
-func (s *modeSample) look(in scanner.Info, inBin bool) {
-	s.files++
-	s.oneOwner = s.oneOwner && in.UID == s.uid
-	if in.Mode&(fs.ModeSetuid|fs.ModeSetgid) != 0 || in.GID >= 0 && in.GID != s.gid && s.gid >= 0 {
-		s.special = true
-	}
-	if inBin && in.Mode.IsRegular() {
-		s.programs++
-		if in.Mode&0o111 != 0 {
-			s.executable++
 		}
 	}
 }

@@ -56,7 +56,7 @@ func Txtar(archive []byte) (scanner.Device, error) {
 	}
 	t := &txtarReader{index: newIndex(), device: d}
 	// Directories that the fixture does not name are like its top: root's.
-	t.index.set(topNode, &entry{mode: typeDir | 0o755, mtime: txtarTime})
+	t.index.set(topNode, &entry{mode: typeDir | 0o755, mtime: txtarTime, flags: flagImplied})
 	if err := t.comment(comment); err != nil {
 		return nil, err
 	}
