@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"path"
 	"strings"
 
@@ -59,10 +60,19 @@ func (a *adminReader) add(service, address, setting, where string, exposed, auth
 	a.rows = append(a.rows, AdminPort{Service: service, Address: address, Setting: setting, Exposed: exposed, Auth: auth, Where: where})
 }
 
-// everywhere reports whether a service bound to that address can be reached by others.
+// everywhere reports whether a service bound to that address, with or without a port, can be
+// reached by others.
 func everywhere(addr string) bool {
-	addr = strings.Trim(addr, `"'[]`)
-	return addr != "" && addr != "localhost" && !strings.HasPrefix(addr, "127.") && addr != "::1" && !strings.HasPrefix(addr, "/") && !strings.HasPrefix(addr, "unix")
+	addr = strings.Trim(addr, `"'`)
+	host := addr
+	if h, _, err := net.SplitHostPort(addr); err == nil {
+		host = h
+		if host == "" {
+			return true // ":8080"
+		}
+	}
+	host = strings.Trim(host, "[]")
+	return host != "" && host != "localhost" && !strings.HasPrefix(host, "127.") && host != "::1" && host[0] != '/' && !strings.HasPrefix(host, "unix")
 }
 
 func (a *adminReader) docker() {
@@ -91,11 +101,7 @@ func (a *adminReader) docker() {
 
 func (a *adminReader) dockerHost(h string, tls bool, where string) {
 	if addr, ok := strings.CutPrefix(h, "tcp://"); ok {
-		host := addr
-		if i := strings.LastIndexByte(addr, ':'); i >= 0 {
-			host = addr[:i]
-		}
-		a.add("Docker", addr, h, where, host == "" || everywhere(host), tls)
+		a.add("Docker", addr, h, where, everywhere(addr), tls)
 	}
 }
 

@@ -95,7 +95,7 @@ func (m *managementReader) snmp() {
 func snmpOpen(list string) bool {
 	for _, a := range strings.Split(list, ",") {
 		a = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(a), "udp:"), "udp6:")
-		if a != "" && everywhere(a) && !strings.HasPrefix(a, "[::1]") {
+		if a != "" && everywhere(a) {
 			return true
 		}
 	}

@@ -98,3 +98,53 @@ func FuzzApt(f *testing.F) {
 		}
 	})
 }
+
+func FuzzNetfilter(f *testing.F) {
+	f.Add([]byte("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 8080\nCOMMIT\n*filter\n:INPUT DROP [0:0]\n-A INPUT -j REJECT\n"))
+	f.Add([]byte("table inet f {\n chain i {\n type filter hook input priority 0; policy drop;\n tcp dport { http, 443 } dnat to 192.0.2.1:80\n }\n}\n"))
+	f.Add([]byte(`{"nftables":[{"chain":{"hook":"input","type":"filter","policy":"drop"}},{"rule":{"expr":[{"redirect":{"port":80}}]}}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		all := []Firewall{IptablesSave(b), NftablesConf(b)}
+		if fw, err := NftablesJSON(b); err == nil {
+			all = append(all, fw)
+		}
+		for _, fw := range all {
+			for _, r := range fw.Redirects {
+				for _, p := range r.Ports {
+					if p < 0 || p > 65535 {
+						t.Fatalf("port %d", p)
+					}
+				}
+			}
+		}
+	})
+}
+
+func FuzzBootTables(f *testing.F) {
+	f.Add([]byte("::respawn:/sbin/getty 38400 tty1\n1:2345:respawn:/sbin/agetty tty1\n"))
+	f.Add([]byte("service tftp\n{\n\tdisable = no\n\tserver = /usr/sbin/in.tftpd\n}\n"))
+	f.Add([]byte("net:\n  port: 1 # x\n  bindIp: '0.0.0.0'\nsecurity:\n  authorization: enabled\n- a: b\n"))
+	f.Add([]byte("127.0.0.1 localhost # x\n::1 a b c\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, e := range Inittab(b) {
+			if e.Line < 1 || e.Action == "off" {
+				t.Fatalf("%+v", e)
+			}
+		}
+		for _, x := range Xinetd(b) {
+			if x.Name == "" {
+				t.Fatalf("%+v", x)
+			}
+		}
+		for k := range YAMLScalars(b) {
+			if len(k) > 17*201 {
+				t.Fatalf("key of %d bytes", len(k))
+			}
+		}
+		for _, h := range Hosts(b) {
+			if len(h.Names) == 0 {
+				t.Fatalf("%+v", h)
+			}
+		}
+	})
+}
