@@ -104,10 +104,9 @@ func (a *autoruns) script(kind, name, user string) {
 // scripts adds every file that matches the patterns as a script.
 func (a *autoruns) scripts(kind, user string, patterns ...string) {
 	for _, name := range a.glob(patterns...) {
-		if base := path.Base(name); base == "README" || base == ".placeholder" || strings.HasSuffix(base, ".dpkg-dist") {
-			continue
+		if !skipped(name) {
+			a.script(kind, name, user)
 		}
-		a.script(kind, name, user)
 	}
 }
 

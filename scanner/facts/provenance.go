@@ -81,17 +81,14 @@ func digestOf(b []byte, algo scanner.Algo) []byte {
 	return nil
 }
 
-// owner says what the package databases know of a file, by its own name or by that of the
-// file it links to. why is set when nobody knows.
+// owner says what the package databases know of a file, by the name of the file it links to or
+// by its own. why is set when nobody knows.
 func (p *provenance) owner(name string) (w Owned, owned bool, why string) {
 	if p.owners == nil {
 		return w, false, "no package database could be read"
 	}
-	if w, ok := p.owners.Owner(name); ok && !w.Link {
-		return w, true, ""
-	}
-	if real, err := p.fs.Resolve(name); err == nil && real != name {
-		if w, ok := p.owners.Owner(real); ok {
+	for _, n := range slices.Compact([]string{p.real(name), name}) {
+		if w, ok := p.owners.Owner(n); ok {
 			return w, true, ""
 		}
 	}
