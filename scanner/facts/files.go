@@ -55,7 +55,7 @@ func collectFiles(ctx context.Context, in *scanner.Input) scanner.Table {
 type fileScan struct {
 	fs     scanner.FS
 	live   bool
-	owners ownerIndex
+	owners ownership
 	homes  []string
 	users  []User
 	groups map[int]string // names of all groups
@@ -76,7 +76,7 @@ type fileScan struct {
 }
 
 func newFileScan(in *scanner.Input) *fileScan {
-	s := &fileScan{fs: in.Device.FS(), live: in.Device.Identity().Live, owners: newOwnerIndex(in),
+	s := &fileScan{fs: in.Device.FS(), live: in.Device.Identity().Live, owners: ownershipOf(in),
 		commands: map[string]string{}, interpreters: map[int64][]string{}, known: map[string][]byte{},
 		digests: in.Options.Digests != scanner.DigestsNone}
 	s.users, _ = scanner.Rows[User](in, "users")

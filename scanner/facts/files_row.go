@@ -131,13 +131,13 @@ func (s *fileScan) own(f *File) Owned {
 	}
 	w, ok := s.owners.owner(f.Path)
 	if !ok {
-		if why := s.owners.doubt(); why != "" {
+		if why := s.owners.unknown; why != "" {
 			f.MarkUnread("owned", why)
 			f.MarkUnread("package", why)
 		}
 		return Owned{Mode: -1}
 	}
-	f.Owned, f.Package = true, s.owners.name(w)
+	f.Owned, f.Package = true, s.owners.owners.Package(w).ID
 	if w.Mode >= 0 && !w.Link {
 		f.ExpectedMode = octalMode(uint32(w.Mode))
 	}
@@ -180,7 +180,7 @@ func (s *fileScan) copies(f *File) {
 		return
 	}
 	if inSystem {
-		ok, err := s.owners.known(s.fs, f.Path)
+		ok, err := s.owners.knownBytes(s.fs, f.Path)
 		if err != nil {
 			f.MarkUnread("packaged_copy", scanner.Reason(err))
 		}

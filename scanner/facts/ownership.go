@@ -54,3 +54,28 @@ func (o ownership) of(path string) (pkg string, owned bool, unknown string) {
 	}
 	return "", false, o.unknown
 }
+
+// owner gives what the package databases say of an absolute path.
+func (o ownership) owner(path string) (Owned, bool) {
+	if o.owners == nil {
+		return Owned{Mode: -1}, false
+	}
+	return o.owners.Owner(path)
+}
+
+// knownBytes tells whether the content of a file is that of some packaged file.
+func (o ownership) knownBytes(fsys scanner.FS, path string) (bool, error) {
+	if o.owners == nil {
+		return false, nil
+	}
+	for _, algo := range o.owners.DigestAlgos() {
+		d, err := fsys.Digest(path, algo)
+		if err != nil {
+			return false, err
+		}
+		if o.owners.KnownDigest(algo, d) {
+			return true, nil
+		}
+	}
+	return false, nil
+}

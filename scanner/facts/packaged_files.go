@@ -55,9 +55,9 @@ func packagedFilesCollector() scanner.Collector {
 }
 
 func collectPackagedFiles(ctx context.Context, in *scanner.Input) scanner.Table {
-	x := newOwnerIndex(in)
+	x := ownershipOf(in)
 	if x.owners == nil {
-		return scanner.Table{Absent: x.absent}
+		return scanner.Table{Absent: x.unknown}
 	}
 	c := &packagedCheck{ctx: ctx, fs: in.Device.FS(), owners: x, digests: in.Options.Digests != scanner.DigestsNone}
 	jobs, more := packagedPrograms(x.owners)
@@ -91,8 +91,8 @@ func collectPackagedFiles(ctx context.Context, in *scanner.Input) scanner.Table 
 	if more {
 		t.Partial = append(t.Partial, fmt.Sprintf("more than %d packaged programs", maxPackagedCompare))
 	}
-	if ok, why := x.owners.Complete(); !ok {
-		t.Partial = append(t.Partial, why...)
+	if x.unknown != "" {
+		t.Partial = append(t.Partial, x.unknown)
 	}
 	if in.Device.Identity().ModesUntrusted != "" {
 		t.Unknown["opened"], t.Unknown["reowned"] = in.Device.Identity().ModesUntrusted, in.Device.Identity().ModesUntrusted
@@ -162,7 +162,7 @@ func programKind(p string) (kind string, sure bool) {
 type packagedCheck struct {
 	ctx      context.Context
 	fs       scanner.FS
-	owners   ownerIndex
+	owners   ownership
 	digests  bool
 	compared atomic.Int64
 }
