@@ -7,6 +7,10 @@ func Collectors() []scanner.Collector {
 	return []scanner.Collector{
 		osCollector(),
 		usersCollector(),
+		groupsCollector(),
+		moduleConfigCollector(),
+		polkitCollector(),
+		interpreterHooksCollector(),
 		packagesCollector(),
 		cronCollector(),
 		loaderCollector(),
