@@ -167,7 +167,7 @@ func (t *imageTree[N]) read(n N) (list []dirent, cost int, err error) {
 	slices.SortFunc(list, func(a, b dirent) int { return strings.Compare(a.name, b.name) })
 	for i := 1; i < len(list); i++ {
 		if list[i].name == list[i-1].name {
-			return nil, 0, fmt.Errorf("directory with two entries named %q", list[i].name)
+			return nil, 0, fmt.Errorf("image %s: directory with two entries named %q", t.image, list[i].name)
 		}
 	}
 	return list, cost, nil
