@@ -15,21 +15,23 @@ import (
 
 // Kernel is the running kernel, one row.
 type Kernel struct {
-	Release   string   `expr:"release" json:"release" doc:"uname -r"`
-	Version   string   `expr:"version" json:"version" doc:"uname -v"`
-	Machine   string   `expr:"machine" json:"machine" doc:"uname -m"`
-	Tainted   uint64   `expr:"tainted" json:"tainted" doc:"/proc/sys/kernel/tainted, 0 when clean"`
-	Taints    []string `expr:"taints" json:"taints,omitempty" doc:"its bits in words: forced module, unsigned module, out-of-tree module, proprietary module, ..."`
-	Cmdline   string   `expr:"cmdline" json:"cmdline,omitempty" doc:"boot command line"`
-	Params    []string `expr:"params" json:"params,omitempty" doc:"its words"`
-	LSM       []string `expr:"lsm" json:"lsm,omitempty" doc:"security modules in force"`
-	SELinux   string   `expr:"selinux" json:"selinux,omitempty" doc:"enforcing, permissive, or empty without SELinux"`
-	AppArmor  bool     `expr:"apparmor" json:"apparmor,omitempty" doc:"AppArmor is on"`
-	Lockdown  string   `expr:"lockdown" json:"lockdown,omitempty" doc:"none, integrity, confidentiality; empty when the kernel has none"`
-	EFI       bool     `expr:"efi" json:"efi,omitempty" doc:"booted by EFI"`
-	Secure    bool     `expr:"secure_boot" json:"secure_boot,omitempty" doc:"EFI Secure Boot is on"`
-	SetupMode bool     `expr:"setup_mode" json:"setup_mode,omitempty" doc:"EFI takes new keys from anyone"`
-	ShimOff   bool     `expr:"shim_validation_off" json:"shim_validation_off,omitempty" doc:"shim was told not to check signatures"`
+	Release string   `expr:"release" json:"release" doc:"uname -r"`
+	Version string   `expr:"version" json:"version" doc:"uname -v"`
+	Machine string   `expr:"machine" json:"machine" doc:"uname -m"`
+	Tainted uint64   `expr:"tainted" json:"tainted" doc:"/proc/sys/kernel/tainted, 0 when clean"`
+	Taints  []string `expr:"taints" json:"taints,omitempty" doc:"its bits in words: forced module, unsigned module, out-of-tree module, proprietary module, ..."`
+	// Unexplained are those of Taints that come with a module which is in no list now.
+	Unexplained []string `expr:"unexplained_taints" json:"unexplained_taints,omitempty" doc:"marks of a forced or unsigned module although no loaded module carries them"`
+	Cmdline     string   `expr:"cmdline" json:"cmdline,omitempty" doc:"boot command line"`
+	Params      []string `expr:"params" json:"params,omitempty" doc:"its words"`
+	LSM         []string `expr:"lsm" json:"lsm,omitempty" doc:"security modules in force"`
+	SELinux     string   `expr:"selinux" json:"selinux,omitempty" doc:"enforcing, permissive, or empty without SELinux"`
+	AppArmor    bool     `expr:"apparmor" json:"apparmor,omitempty" doc:"AppArmor is on"`
+	Lockdown    string   `expr:"lockdown" json:"lockdown,omitempty" doc:"none, integrity, confidentiality; empty when the kernel has none"`
+	EFI         bool     `expr:"efi" json:"efi,omitempty" doc:"booted by EFI"`
+	Secure      bool     `expr:"secure_boot" json:"secure_boot,omitempty" doc:"EFI Secure Boot is on"`
+	SetupMode   bool     `expr:"setup_mode" json:"setup_mode,omitempty" doc:"EFI takes new keys from anyone"`
+	ShimOff     bool     `expr:"shim_validation_off" json:"shim_validation_off,omitempty" doc:"shim was told not to check signatures"`
 	// Vulnerable names what the kernel itself says it is open to.
 	Vulnerable  []string `expr:"vulnerable" json:"vulnerable,omitempty" doc:"processor flaws without mitigation, as NAME: TEXT from /sys/devices/system/cpu/vulnerabilities"`
 	NoModules   bool     `expr:"modules_disabled" json:"modules_disabled,omitempty" doc:"no more modules can be loaded"`
@@ -54,6 +56,7 @@ func kernelCollector() scanner.Collector {
 				"/sys/module/module/parameters/sig_enforce", vulnerabilities, vulnerabilities + "/*", efivars + "/SecureBoot-*",
 				efivars + "/SetupMode-*", efivars + "/MokSBStateRT-*"},
 			Meta: []string{"/sys/firmware/efi", "/proc/modules"}},
+		Needs:   []string{"kernel_modules"},
 		Collect: collectKernel,
 	}
 }
@@ -66,6 +69,7 @@ func collectKernel(ctx context.Context, in *scanner.Input) scanner.Table {
 	k := &kernelReader{fsys: in.Device.FS()}
 	k.row = Kernel{Release: u.Release, Version: u.Version, Machine: u.Machine, Where: "/proc/sys/kernel"}
 	k.taint()
+	k.unexplained(in)
 	k.modules()
 	k.row.Cmdline, _ = k.text("/proc/cmdline", "cmdline", "params")
 	k.row.Params = strings.Fields(k.row.Cmdline)
@@ -110,6 +114,29 @@ func (k *kernelReader) taint() {
 		k.unread("/proc/sys/kernel/tainted is no number", "tainted", "taints")
 	}
 	k.row.Tainted, k.row.Taints = mask, parse.Taints(mask)
+}
+
+// unexplained compares the kernel's marks with the modules that it lists.
+func (k *kernelReader) unexplained(in *scanner.Input) {
+	mods, absent := scanner.Rows[KernelModule](in, "kernel_modules")
+	if absent != "" {
+		k.unread(absent, "unexplained_taints")
+		return
+	}
+	for _, c := range []struct {
+		mark string
+		of   func(m KernelModule) bool
+	}{
+		{"forced module", func(m KernelModule) bool { return m.Forced }},
+		{"unsigned module", func(m KernelModule) bool { return m.Unsigned }},
+	} {
+		if slices.Contains(k.row.Taints, c.mark) && !slices.ContainsFunc(mods, c.of) {
+			k.row.Unexplained = append(k.row.Unexplained, c.mark)
+		}
+	}
+	if why, ok := k.row.Unread.Unread["taints"]; ok {
+		k.unread(why, "unexplained_taints")
+	}
 }
 
 func (k *kernelReader) modules() {
