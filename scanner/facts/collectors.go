@@ -8,6 +8,7 @@ func Collectors() []scanner.Collector {
 		osCollector(),
 		usersCollector(),
 		groupsCollector(),
+		sudoCollector(),
 		moduleConfigCollector(),
 		polkitCollector(),
 		interpreterHooksCollector(),
