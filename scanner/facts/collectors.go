@@ -24,6 +24,8 @@ func Collectors() []scanner.Collector {
 		bootHooksCollector(),
 		udevCollector(),
 		packageHooksCollector(),
+		shellStartupCollector(),
+		consolesCollector(),
 		wifiCollector(),
 		trustedCAsCollector(),
 		packageSourcesCollector(),
