@@ -26,6 +26,7 @@ func Collectors() []scanner.Collector {
 		packageHooksCollector(),
 		shellStartupCollector(),
 		consolesCollector(),
+		sshServersCollector(),
 		wifiCollector(),
 		trustedCAsCollector(),
 		packageSourcesCollector(),
