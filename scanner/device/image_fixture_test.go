@@ -253,8 +253,16 @@ func TestDamagedImageEndsInBoundedTime(t *testing.T) {
 	}
 }
 
-// FuzzImage changes single bytes of the images: the fuzzer's input is a list of changes, four
-// bytes of place and one of value each, because it is slow with inputs as long as images.
+// changed gives a copy of an image with some bytes changed: each change is four bytes of place
+// and one of value. Fuzzers are slow with inputs as long as images.
+func changed(image, changes []byte) []byte {
+	b := bytes.Clone(image)
+	for ; len(changes) >= 5; changes = changes[5:] {
+		b[int(binary.LittleEndian.Uint32(changes)%uint32(len(b)))] = changes[4]
+	}
+	return b
+}
+
 func FuzzImage(f *testing.F) {
 	var names []string
 	images := fixtures(f)
@@ -268,11 +276,7 @@ func FuzzImage(f *testing.F) {
 		f.Add(uint8(i), []byte{0x10, 5, 0, 0, 0x80, 0, 20, 0, 0, 1})
 	}
 	f.Fuzz(func(t *testing.T, which uint8, changes []byte) {
-		b := bytes.Clone(images[names[int(which)%len(names)]])
-		for ; len(changes) >= 5; changes = changes[5:] {
-			b[int(binary.LittleEndian.Uint32(changes)%uint32(len(b)))] = changes[4]
-		}
-		roots, err := openBytes(b)
+		roots, err := openBytes(changed(images[names[int(which)%len(names)]], changes))
 		if err != nil {
 			namesImage(t, err)
 			return
