@@ -20,33 +20,30 @@ import (
 // TestPlanted proves, one small change at a time, that what is planted on a clean device is
 // found by exactly the rules that the scenario names, and that its benign twin is not.
 //
-// testdata/planted/base.txtar is the clean device. Every other file there is a scenario: its
-// comment holds `fires: ID, ID` and at will `profile: NAME`, `allow: FILE`; its files stand
-// below planted/ and benign/ and are laid over the base, or, with `gone` behind the name,
-// taken out of it.
+// testdata/planted/base holds the clean device: its tree, and what a running kernel adds. Each
+// file beside it is a scenario: its comment holds `fires: ID, ID` and at will `profile: NAME` and
+// `live: yes`; its files stand below planted/ and benign/ and are laid over the clean device
+// or, with `gone` behind the name, taken out of it.
 func TestPlanted(t *testing.T) {
 	t.Parallel()
-	base := readParts(t, "testdata/planted/base.txtar")
 	set, err := rules.Catalogue(facts.Collectors())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := firing(t, set, base, scenario{}); len(got) > 0 {
-		t.Fatalf("the clean device is not clean: %s", strings.Join(got, ", "))
+	for _, live := range []bool{false, true} {
+		if got := firing(t, set, cleanDevice(t, live), scenario{}); len(got) > 0 {
+			t.Fatalf("the clean device (live: %v) is not clean: %s", live, strings.Join(got, ", "))
+		}
 	}
 	files, err := filepath.Glob("testdata/planted/*.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := 0
 	for _, file := range files {
-		if filepath.Base(file) == "base.txtar" {
-			continue
-		}
-		n++
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
 			s := readScenario(t, file)
+			base := cleanDevice(t, s.live)
 			if got := firing(t, set, overlay(base, s.planted), s); !slices.Equal(got, s.fires) {
 				t.Errorf("planted: fires %v, want %v", got, s.fires)
 			}
@@ -55,8 +52,8 @@ func TestPlanted(t *testing.T) {
 			}
 		})
 	}
-	if n < 30 {
-		t.Errorf("%d scenarios, want 30 at least", n)
+	if len(files) < 30 {
+		t.Errorf("%d scenarios, want 30 at least", len(files))
 	}
 }
 
@@ -69,17 +66,22 @@ type txtarFile struct {
 type scenario struct {
 	fires           []string
 	profile         string
+	live            bool
 	planted, benign []txtarFile
 }
 
-func readParts(t *testing.T, file string) []txtarFile {
+// cleanDevice gives the files of the clean device.
+func cleanDevice(t *testing.T, live bool) []txtarFile {
 	t.Helper()
-	_, parts := splitParts(t, file)
+	_, parts := splitParts(t, "testdata/planted/base/tree.txtar")
+	if live {
+		_, more := splitParts(t, "testdata/planted/base/live.txtar")
+		parts = append(parts, more...)
+	}
 	return parts
 }
 
-// splitParts cuts a fixture at its marker lines; the first element of the comment's lines is
-// kept apart.
+// splitParts cuts a fixture at its marker lines.
 func splitParts(t *testing.T, file string) (comment []string, parts []txtarFile) {
 	t.Helper()
 	b, err := os.ReadFile(file)
@@ -116,6 +118,8 @@ func readScenario(t *testing.T, file string) scenario {
 			slices.Sort(s.fires)
 		case "profile":
 			s.profile = strings.TrimSpace(value)
+		case "live":
+			s.live = strings.TrimSpace(value) == "yes"
 		default:
 			if line != "" && !strings.HasPrefix(line, "#") {
 				t.Fatalf("%s: unknown line %q", file, line)

@@ -69,18 +69,15 @@ func TestReportsFollowTheirSchema(t *testing.T) {
 		}
 		check(t, dev)
 	})
-	base := readParts(t, "testdata/planted/base.txtar")
 	files, err := filepath.Glob("testdata/planted/*.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if filepath.Base(file) == "base.txtar" {
-			continue
-		}
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			t.Parallel()
-			check(t, fixture(t, overlay(base, readScenario(t, file).planted)))
+			s := readScenario(t, file)
+			check(t, fixture(t, overlay(cleanDevice(t, s.live), s.planted)))
 		})
 	}
 }
