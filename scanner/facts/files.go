@@ -202,7 +202,7 @@ func (s *fileScan) stands(p *place, e *scanner.Info, bin bool) bool {
 	if p.shared && s.isDropped(p, e, x) {
 		return true
 	}
-	if m&0o044 != 0 {
+	if m&0o044 != 0 && s.readableBy(p, e) != "" {
 		if kind, content := secretKind(p, e.Name); kind != "" && (!content || s.holdsKey(p, e)) {
 			return true
 		}
@@ -301,9 +301,6 @@ func isELF(head []byte) bool    { return bytes.HasPrefix(head, []byte("\x7fELF")
 func isScript(head []byte) bool { return bytes.HasPrefix(head, []byte("#!")) }
 
 func (s *fileScan) holdsKey(p *place, e *scanner.Info) bool {
-	if !p.open && e.Mode&0o040 == 0 {
-		return false
-	}
 	head, err := s.fs.Head(p.path(e.Name))
 	if err != nil {
 		return !missing(err)
