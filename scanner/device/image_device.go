@@ -12,7 +12,7 @@ import (
 
 // openImageFile opens a filesystem image as a device: the root that opt asks for, or the
 // first that holds a system.
-func openImageFile(f *os.File, name string, size int64, opt OpenOptions) (scanner.Device, error) {
+func openImageFile(f *os.File, name string, size int64, opt OpenOptions) (*recorded, error) {
 	roots, err := openImage(filepath.Base(name), f, size)
 	if errors.Is(err, errNoFilesystem) {
 		return nil, nothingRecognised(err.Error())

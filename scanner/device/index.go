@@ -9,13 +9,13 @@ import (
 
 // Limits of one index. A hostile archive can claim any number of anything.
 const (
-	maxEntries    = 4 << 20   // files, links and directories
-	maxComponent  = 255       // bytes between two slashes, as Linux
-	maxOwners     = 1 << 18   // distinct sets of owner and extended attributes
-	maxXattrs     = 64 << 10  // bytes of one file's extended attributes
-	maxXattrTotal = 32 << 20  // bytes of all distinct sets of extended attributes
-	nameChunk     = 128 << 10 // bytes
-	nodeChunk     = 8 << 10   // nodes
+	maxEntries    = 4 << 20  // files, links and directories
+	maxComponent  = 255      // bytes between two slashes, as Linux
+	maxOwners     = 1 << 18  // distinct sets of owner and extended attributes
+	maxXattrs     = 64 << 10 // bytes of one file's extended attributes
+	maxXattrTotal = 32 << 20 // bytes of all distinct sets of extended attributes
+	nameChunk     = 32 << 10 // bytes
+	nodeChunk     = 1 << 10  // nodes
 )
 
 // errIndexFull says that an archive holds more than the index takes.
@@ -84,6 +84,7 @@ type xattr struct{ name, value string }
 type index struct {
 	nodes  [][]node // chunks, so that growing copies nothing
 	count  uint32   // nodes in use, the unused 0 included
+	limit  uint32   // of count
 	names  arena
 	table  []uint32 // open addressing over parent and name
 	tags   []uint8  // eight bits of the hash for each slot of table
@@ -114,12 +115,13 @@ func newIndex() *index {
 		seed:   maphash.MakeSeed(),
 		byWho:  map[owner]uint32{},
 		nlinks: map[uint32]uint32{},
-		table:  make([]uint32, 1<<10),
-		tags:   make([]uint8, 1<<10),
+		table:  make([]uint32, 1<<8),
+		tags:   make([]uint8, 1<<8),
 		// Number 0 of each is "none".
 		programs: make([]program, 1),
 		sources:  make([]contentSource, 1),
 		count:    1,
+		limit:    maxEntries,
 		top:      topNode,
 	}
 	x.nodes = append(x.nodes, make([]node, nodeChunk))
@@ -131,7 +133,7 @@ func newIndex() *index {
 func (x *index) node(id uint32) *node { return &x.nodes[id/nodeChunk][id%nodeChunk] }
 
 func (x *index) alloc() (uint32, error) {
-	if x.count > maxEntries || x.names.full() {
+	if x.count > x.limit || x.names.full() {
 		return 0, errIndexFull
 	}
 	if int(x.count/nodeChunk) == len(x.nodes) {

@@ -22,7 +22,7 @@ type layerLoader struct {
 // openContainer makes a device of the image in the tree outer, an OCI layout or a docker archive.
 // again starts reading the outer archive anew when it is a compressed one, whose layers are
 // not in outer; it is nil otherwise.
-func openContainer(ctx context.Context, outer scanner.FS, origin string, opt OpenOptions, again func() (*tarInput, func(), error)) (scanner.Device, error) {
+func openContainer(ctx context.Context, outer scanner.FS, origin string, opt OpenOptions, again func() (*tarInput, func(), error)) (*recorded, error) {
 	x := newIndex()
 	images, err := findImages(outer, &x.notes)
 	if err != nil {

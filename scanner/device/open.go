@@ -74,14 +74,18 @@ func openFile(ctx context.Context, f *os.File, name string, size int64, head []b
 	case len(head) == 0:
 		return nil, nothingRecognised("it is empty")
 	case packed != "" || isTar(head):
-		return openTar(ctx, &archiveFile{f: f, name: name, size: size, packed: packed}, opt)
+		d, err := openTar(ctx, &archiveFile{f: f, name: name, size: size, packed: packed}, opt)
+		return d.reading(f, packed == ""), err
 	case isZip(head):
-		return openZip(f, name, size, opt)
+		d, err := openZip(f, name, size, opt)
+		return d.reading(f, true), err
 	case isTxtar(head):
-		return openTxtar(f, name)
+		d, err := openTxtar(f, name)
+		return d.reading(f, false), err
 	}
 	if start := make([]byte, min(imageHead, size)); readStart(f, start) && isImage(start) {
-		return openImageFile(f, name, size, opt)
+		d, err := openImageFile(f, name, size, opt)
+		return d.reading(f, true), err
 	}
 	return nil, nothingRecognised("it is no archive (tar, gzip, xz, zstd, zip), no filesystem image and no text fixture")
 }
@@ -120,7 +124,7 @@ func isTxtar(head []byte) bool {
 		!strings.Contains(s, "\x00")
 }
 
-func openTxtar(f *os.File, name string) (scanner.Device, error) {
+func openTxtar(f io.ReaderAt, name string) (*recorded, error) {
 	text, err := io.ReadAll(io.NewSectionReader(f, 0, maxTxtar+1))
 	if err != nil {
 		return nil, err
@@ -128,11 +132,10 @@ func openTxtar(f *os.File, name string) (scanner.Device, error) {
 	if len(text) > maxTxtar {
 		return nil, fmt.Errorf("txtar: %w", &scanner.TooLargeError{Size: int64(len(text)), Limit: maxTxtar})
 	}
-	d, err := Txtar(text)
+	d, err := readTxtar(text)
 	if err != nil {
 		return nil, err
 	}
-	d.(*recorded).identity.Origin = "txtar " + filepath.Base(name)
-	f.Close()
+	d.identity.Origin = "txtar " + filepath.Base(name)
 	return d, nil
 }

@@ -3,6 +3,7 @@ package device
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"picket/scanner"
 )
@@ -14,12 +15,34 @@ type recorded struct {
 	probes   map[scanner.Source]reply
 	// missing is why other sources give nothing: scanner.ErrUnavailable when nil.
 	missing error
+	file    io.Closer // that contents are read from, nil when they are in memory
 }
 
 // reply is what a live source said.
 type reply struct {
 	bytes []byte
 	err   error
+}
+
+// reading says that d came from f, and may need it. Without d, f is left to the caller.
+func (d *recorded) reading(f io.Closer, needed bool) scanner.Device {
+	switch {
+	case d == nil:
+		return nil
+	case needed:
+		d.file = f
+	default:
+		f.Close()
+	}
+	return d
+}
+
+// Close gives back the file that contents were read from.
+func (d *recorded) Close() error {
+	if d.file == nil {
+		return nil
+	}
+	return d.file.Close()
 }
 
 func (d *recorded) Identity() scanner.Identity { return d.identity }

@@ -4,16 +4,21 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"picket/scanner"
 )
 
+// rawFile is a file that an archive can be read of at any place.
+type rawFile interface {
+	io.ReaderAt
+	io.Closer
+}
+
 // archiveFile is a tar archive, compressed or not, that can be read more than once.
 type archiveFile struct {
-	f      *os.File
+	f      rawFile
 	name   string
 	size   int64
 	packed string // compression, "" none
@@ -46,28 +51,23 @@ func unpackInput(ctx context.Context, r io.Reader, packed string) (in *tarInput,
 }
 
 // openTar opens a tar archive: of a root filesystem, of an image's layers, or a recording.
-func openTar(ctx context.Context, a *archiveFile, opt OpenOptions) (scanner.Device, error) {
+func openTar(ctx context.Context, a *archiveFile, opt OpenOptions) (*recorded, error) {
 	in, done, err := a.input(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { done() }()
+	defer done()
 	if err := in.more(); err != nil && err != io.EOF {
 		return nil, err
 	}
-	if !isTar(in.buf) {
+	switch {
+	case !isTar(in.buf):
 		return nil, nothingRecognised("the " + a.packed + " data in it is no tar archive")
-	}
-	if isRecording(in.buf) {
-		d, err := openRecording(in, a.name)
-		if err == nil {
-			a.f.Close()
-		}
-		return d, err
+	case isRecording(in.buf):
+		return openRecording(in, a.name)
 	}
 	x := newIndex()
-	keep := keeperOf(opt)
-	l, err := newTarLoader(x, keep.orImageJSON())
+	l, err := newTarLoader(x, keeperOf(opt).orImageJSON())
 	if err != nil {
 		return nil, err
 	}
@@ -81,16 +81,12 @@ func openTar(ctx context.Context, a *archiveFile, opt OpenOptions) (scanner.Devi
 		return nil, err
 	}
 	if outer := newFS(x); isImageArchive(outer) {
-		again := func() (*tarInput, func(), error) { return a.input(ctx) }
-		if source != 0 {
-			again = nil
-		}
 		l.store.finish()
-		d, err := openContainer(ctx, outer, filepath.Base(a.name), opt, again)
-		if err == nil && source == 0 {
-			a.f.Close()
+		var again func() (*tarInput, func(), error)
+		if source == 0 {
+			again = func() (*tarInput, func(), error) { return a.input(ctx) }
 		}
-		return d, err
+		return openContainer(ctx, outer, filepath.Base(a.name), opt, again)
 	}
 	where, err := x.chooseTop(opt.Root)
 	if err != nil {
@@ -100,24 +96,27 @@ func openTar(ctx context.Context, a *archiveFile, opt OpenOptions) (scanner.Devi
 		return nil, nothingRecognised("the tar archive holds no root filesystem and no image")
 	}
 	if source == 0 && opt.Keep != nil {
-		if l.chooseBehindLinks(); len(l.want) > 0 {
-			done()
-			if in, done, err = a.input(ctx); err != nil {
-				done = func() {}
-				return nil, err
-			}
-			if err := l.fetch(in, 0); err != nil {
-				return nil, err
-			}
+		if err := l.fetchBehindLinks(ctx, a); err != nil {
+			return nil, err
 		}
 	}
 	l.store.finish()
-	if a.packed != "" {
-		a.f.Close() // what is needed of it is in memory
-	}
 	d := x.device("tar", a.kind()+" "+filepath.Base(a.name))
 	d.startsAt(where)
 	return d, nil
+}
+
+// fetchBehindLinks reads an archive again for what is to be kept because a link leads to it.
+func (l *tarLoader) fetchBehindLinks(ctx context.Context, a *archiveFile) error {
+	if l.chooseBehindLinks(); len(l.want) == 0 {
+		return nil
+	}
+	in, done, err := a.input(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return l.fetch(in, 0)
 }
 
 // startsAt notes the leading folders of an archive.

@@ -32,13 +32,10 @@ type Recorder struct {
 }
 
 // NewRecorder remembers what is read of a device.
-func NewRecorder(dev scanner.Device, opt RecordOptions) (*Recorder, error) {
-	s, err := newStore()
-	if err != nil {
-		return nil, err
-	}
+func NewRecorder(dev scanner.Device, opt RecordOptions) *Recorder {
+	s := newStore()
 	t := &recordTree{s: s, device: dev.FS(), redact: opt.Redact}
-	return &Recorder{device: dev, opt: opt, store: s, fs: newFS(t), probes: map[scanner.Source]reply{}}, nil
+	return &Recorder{device: dev, opt: opt, store: s, fs: newFS(t), probes: map[scanner.Source]reply{}}
 }
 
 // Identity is the device's own.

@@ -67,14 +67,10 @@ type opError struct {
 	err uint16
 }
 
-func newStore() (*store, error) {
-	bodies, err := newContentStore()
-	if err != nil {
-		return nil, err
-	}
-	s := &store{index: newIndex(), rare: map[uint32]*rare{}, bodies: bodies}
+func newStore() *store {
+	s := &store{index: newIndex(), rare: map[uint32]*rare{}, bodies: &contentStore{}}
 	s.index.node(topNode).mode = 0
-	return s, nil
+	return s
 }
 
 // extra gives what goes with a node.

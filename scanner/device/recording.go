@@ -29,11 +29,8 @@ func isRecording(block []byte) bool {
 
 // openRecording reads a recording. Every answer in it was given to the scan that made it;
 // what it does not hold is an error wrapping scanner.ErrNotRecorded.
-func openRecording(in *tarInput, name string) (scanner.Device, error) {
-	s, err := newStore()
-	if err != nil {
-		return nil, err
-	}
+func openRecording(in *tarInput, name string) (*recorded, error) {
+	s := newStore()
 	r := &recordingReader{in: in, tar: &tarReader{in: in}, store: s,
 		device: &recorded{fs: newFS(&recordTree{s: s}), probes: map[scanner.Source]reply{}, missing: scanner.ErrNotRecorded}}
 	if err := r.read(); err != nil {

@@ -18,10 +18,7 @@ import (
 // recordingOf records what look does with a device.
 func recordingOf(t testing.TB, dev scanner.Device, opt RecordOptions, look func(scanner.Device)) []byte {
 	t.Helper()
-	r, err := NewRecorder(dev, opt)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := NewRecorder(dev, opt)
 	look(r)
 	var b bytes.Buffer
 	if err := r.Write(context.Background(), &b); err != nil {
@@ -223,10 +220,7 @@ func TestItemsListWhatIsRecorded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := NewRecorder(d, RecordOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := NewRecorder(d, RecordOptions{})
 	scanner.ReadFile(r.FS(), "/etc/passwd", 100)
 	r.FS().Lstat("/etc/nothing")
 	r.Probe(context.Background(), scanner.SourceNftables)

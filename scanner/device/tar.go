@@ -62,10 +62,7 @@ type keeper struct {
 }
 
 func newTarLoader(x *index, keep keeper) (*tarLoader, error) {
-	store, err := newContentStore()
-	if err != nil {
-		return nil, err
-	}
+	store := &contentStore{}
 	stored, err := x.addSource(store)
 	if err != nil {
 		return nil, err

@@ -29,7 +29,7 @@ type tarInput struct {
 
 // fileInput reads an uncompressed archive without what is skipped.
 func fileInput(ctx context.Context, r io.ReaderAt, size int64) *tarInput {
-	in := &tarInput{ctx: ctx, at: r, size: size, space: make([]byte, inputSpace), ahead: firstRead}
+	in := &tarInput{ctx: ctx, at: r, size: size, space: make([]byte, max(blockSize, min(inputSpace, size))), ahead: firstRead}
 	in.next = in.readFile
 	return in
 }
@@ -39,7 +39,7 @@ func (in *tarInput) readFile() ([]byte, error) {
 	if left <= 0 {
 		return nil, io.EOF
 	}
-	n, err := in.at.ReadAt(in.space[:min(int64(in.ahead), left)], in.off)
+	n, err := in.at.ReadAt(in.space[:min(int64(in.ahead), int64(len(in.space)), left)], in.off)
 	if n == 0 && err == nil || err == io.EOF {
 		err = io.ErrUnexpectedEOF // the file has shrunk
 	}
@@ -75,8 +75,10 @@ func (in *tarInput) block() ([]byte, error) {
 	if err := in.more(); err != nil {
 		return nil, err
 	}
-	if len(in.buf) < blockSize {
-		return nil, io.ErrUnexpectedEOF
+	if len(in.buf) < blockSize { // the end; the stream says why
+		in.used(len(in.buf))
+		_, err := in.next()
+		return nil, first(cutOff(err), io.ErrUnexpectedEOF)
 	}
 	b := in.buf[:blockSize]
 	in.used(blockSize)

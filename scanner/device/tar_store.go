@@ -34,19 +34,6 @@ type contentStore struct {
 	turn int
 }
 
-func newContentStore() (*contentStore, error) {
-	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(storeBlock),
-		zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
-	if err != nil {
-		return nil, err
-	}
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*storeBlock), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, err
-	}
-	return &contentStore{enc: enc, dec: dec}, nil
-}
-
 // full tells that no more content should be put in.
 func (s *contentStore) full() bool { return s.packed >= maxStore }
 
@@ -66,13 +53,30 @@ func (s *contentStore) Write(p []byte) (int, error) {
 }
 
 func (s *contentStore) seal() {
-	b := s.enc.EncodeAll(s.tail, make([]byte, 0, len(s.tail)/4))
+	b := s.encoder().EncodeAll(s.tail, make([]byte, 0, len(s.tail)/4))
 	if cap(b)-len(b) > len(b)/8 {
 		b = append(make([]byte, 0, len(b)), b...)
 	}
 	s.blocks = append(s.blocks, b)
 	s.packed += int64(len(b))
 	s.tail = s.tail[:0]
+}
+
+// encoder makes the encoder when there is something to compress. Its options are right, so
+// it does not fail; nor does the decoder.
+func (s *contentStore) encoder() *zstd.Encoder {
+	if s.enc == nil {
+		s.enc, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(storeBlock),
+			zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
+	}
+	return s.enc
+}
+
+func (s *contentStore) decoder() *zstd.Decoder {
+	if s.dec == nil {
+		s.dec, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*storeBlock), zstd.WithDecoderLowmem(true))
+	}
+	return s.dec
 }
 
 // finish ends writing.
@@ -119,7 +123,7 @@ func (s *contentStore) block(i int) ([]byte, error) {
 	c := &s.cache[s.turn]
 	s.turn = (s.turn + 1) % storeCache
 	c.block = 0
-	b, err := s.dec.DecodeAll(s.blocks[i], c.data[:0])
+	b, err := s.decoder().DecodeAll(s.blocks[i], c.data[:0])
 	if err != nil {
 		return nil, fmt.Errorf("kept content: %w", err)
 	}

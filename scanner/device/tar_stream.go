@@ -117,7 +117,7 @@ func newReadAhead(r io.Reader) *readAhead {
 	const buffers = 3
 	a := &readAhead{full: make(chan aheadBuffer, buffers), free: make(chan []byte, buffers+1), stop: make(chan struct{})}
 	for range buffers {
-		a.free <- make([]byte, inputSpace)
+		a.free <- nil
 	}
 	go func() {
 		defer close(a.full)
@@ -127,6 +127,9 @@ func newReadAhead(r io.Reader) *readAhead {
 			case b = <-a.free:
 			case <-a.stop:
 				return
+			}
+			if b == nil {
+				b = make([]byte, inputSpace)
 			}
 			n, err := io.ReadFull(r, b)
 			if err == io.ErrUnexpectedEOF { // ReadFull's own: a reader's comes wrapped

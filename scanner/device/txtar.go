@@ -46,6 +46,14 @@ var txtarTime = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 //
 // The error names the line of the mistake.
 func Txtar(archive []byte) (scanner.Device, error) {
+	d, err := readTxtar(archive)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func readTxtar(archive []byte) (*recorded, error) {
 	comment, files := splitTxtar(archive)
 	d := &recorded{
 		identity: scanner.Identity{Origin: "txtar", Kind: "txtar", Platform: "linux", Root: true},

@@ -25,7 +25,7 @@ func isZip(head []byte) bool {
 }
 
 // openZip opens a zip archive of a root filesystem.
-func openZip(f io.ReaderAt, name string, size int64, opt OpenOptions) (scanner.Device, error) {
+func openZip(f io.ReaderAt, name string, size int64, opt OpenOptions) (*recorded, error) {
 	budget := &zipBudget{ReaderAt: f}
 	budget.left.Store(maxZipDirectory)
 	z, err := zip.NewReader(budget, size)
@@ -78,9 +78,11 @@ func (x *index) addZip(f *zip.File, where uint64) (lost string, err error) {
 	if by := f.CreatorVersion >> 8; by == unix || by == darwin {
 		e.mode = uint16(f.ExternalAttrs >> 16)
 	}
-	if e.mode&typeMask == 0 {
+	switch e.mode & typeMask {
+	case typeDir, typeReg, typeLink, typeFIFO, typeChar, typeBlock, typeSocket:
+	default:
 		lost = "the zip archive does not keep modes"
-		e.mode |= typeReg | 0o644
+		e.mode = typeReg | 0o644
 		if f.Mode().IsDir() {
 			e.mode = typeDir | 0o755
 		}
@@ -154,7 +156,7 @@ type zipSource []*zip.File
 func (s zipSource) file(off, size int64) (scanner.File, error) {
 	b, err := readZip(s[off])
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: zip: %w", scanner.ErrUnavailable, err)
 	}
 	return newBytesFile(b, size), nil
 }
@@ -162,7 +164,7 @@ func (s zipSource) file(off, size int64) (scanner.File, error) {
 // readZip unpacks one file. The size that the archive claims is not believed.
 func readZip(f *zip.File) ([]byte, error) {
 	if f.UncompressedSize64 > maxZipFile {
-		return nil, fmt.Errorf("%w: %w", scanner.ErrUnavailable, &scanner.TooLargeError{Size: int64(f.UncompressedSize64), Limit: maxZipFile})
+		return nil, &scanner.TooLargeError{Size: int64(f.UncompressedSize64), Limit: maxZipFile}
 	}
 	r, err := f.Open()
 	if err != nil {
