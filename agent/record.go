@@ -53,10 +53,7 @@ Look first: --preview lists what would be saved, with sizes, and writes nothing.
 			if c, ok := dev.(io.Closer); ok {
 				defer c.Close()
 			}
-			rec, err := device.NewRecorder(dev, device.RecordOptions{Redact: facts.Redact, Version: version()})
-			if err != nil {
-				return fmt.Errorf("recording: %w", err)
-			}
+			rec := device.NewRecorder(dev, device.RecordOptions{Redact: facts.Redact, Version: version()})
 			opts.Tables = facts.Everything(opts.Collectors)
 			opts.Progress = p.step
 			if _, err := scanner.Scan(cmd.Context(), rec, opts); err != nil {
