@@ -138,7 +138,7 @@ func TestFilesThatStandOut(t *testing.T) {
 		{"file below /dev", "-- dev/x --\ntext\n", "/dev/x", func(f File) bool { return f.Zone == "dev" }},
 		{"library without owner", "-- usr/lib/evil.so elf mode=0644 --\n", "/usr/lib/evil.so",
 			func(f File) bool { return f.ELF && !f.Owned && !f.PackagedCopy && f.Group == "/usr/lib" }},
-		{"copy of a packaged library", "-- usr/lib/sub/copy.so mode=0644 --\n"+libtool, "/usr/lib/sub/copy.so",
+		{"copy of a packaged library", "-- usr/lib/sub/copy.so mode=0644 --\n" + libtool, "/usr/lib/sub/copy.so",
 			func(f File) bool { return f.PackagedCopy && f.Group == "/usr/lib/sub" }},
 		{"program in /tmp", "-- tmp/d/e/x elf mode=0644 --\n", "/tmp/d/e/x",
 			func(f File) bool { return f.ELF && !f.Executable && f.Group == "/tmp/d" }},
