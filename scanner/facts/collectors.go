@@ -26,6 +26,8 @@ func Collectors() []scanner.Collector {
 		packageHooksCollector(),
 		shellStartupCollector(),
 		consolesCollector(),
+		autostartCollector(),
+		loggingCollector(),
 		sshServersCollector(),
 		wifiCollector(),
 		trustedCAsCollector(),
