@@ -61,15 +61,16 @@ func runFile(ctx context.Context, path string, args []string) ([]byte, error) {
 	case err != nil && ctx.Err() != nil:
 		return nil, fmt.Errorf("%s: %w", path, ctx.Err())
 	case err != nil:
-		line, _, _ := strings.Cut(strings.TrimSpace(complaint.String()), "\n")
+		line, _, _ := strings.Cut(strings.TrimSpace(string(complaint.kept)), "\n")
 		return nil, fmt.Errorf("%s: %w: %s", path, err, line)
 	}
-	return out.Bytes(), nil
+	return out.kept, nil
 }
 
-// limited keeps what is written up to a limit, and calls full when more comes.
+// limited keeps what is written up to a limit, and calls full when more comes. It is no
+// bytes.Buffer itself: io.Copy would fill that through ReadFrom, past the limit.
 type limited struct {
-	bytes.Buffer
+	kept  []byte
 	limit int
 	over  bool
 	full  func()
@@ -77,12 +78,12 @@ type limited struct {
 
 func (l *limited) Write(p []byte) (int, error) {
 	n := len(p)
-	if room := l.limit - l.Len(); n > room {
+	if room := l.limit - len(l.kept); n > room {
 		l.over = true
 		l.full()
 		p = p[:room]
 	}
-	_, _ = l.Buffer.Write(p) // never fails
+	l.kept = append(l.kept, p...)
 	return n, nil
 }
 

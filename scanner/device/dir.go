@@ -38,10 +38,10 @@ func Directory(path string) (scanner.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &directory{fsys: newFS(t)}
+	d := &directory{tree: t, fsys: newFS(t)}
 	if !hasRootMark(d.fsys) {
 		t.close()
-		return nil, fmt.Errorf("%s: nothing recognised: the directory holds no root filesystem", path)
+		return nil, fmt.Errorf("%s: %w", path, nothingRecognised("the directory holds no root filesystem"))
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -61,11 +61,18 @@ func Directory(path string) (scanner.Device, error) {
 // directory is a root filesystem in a directory.
 type directory struct {
 	id   scanner.Identity
+	tree *dirTree
 	fsys scanner.FS
 }
 
 func (d *directory) Identity() scanner.Identity { return d.id }
 func (d *directory) FS() scanner.FS             { return d.fsys }
+
+// Close gives back the directory's descriptors.
+func (d *directory) Close() error {
+	d.tree.close()
+	return nil
+}
 
 // Probe says that a directory has no live sources.
 func (d *directory) Probe(ctx context.Context, s scanner.Source) ([]byte, error) {

@@ -38,6 +38,7 @@ func Live(ctx context.Context, opts LiveOptions) (scanner.Device, error) {
 			Live:       true,
 			Root:       unix.Geteuid() == 0,
 		},
+		tree:   t,
 		fsys:   fsys,
 		opts:   opts,
 		probes: map[scanner.Source]*answer{},
@@ -46,6 +47,7 @@ func Live(ctx context.Context, opts LiveOptions) (scanner.Device, error) {
 
 type live struct {
 	id   scanner.Identity
+	tree *dirTree
 	fsys scanner.FS
 	opts LiveOptions
 
@@ -66,6 +68,12 @@ type answer struct {
 
 func (l *live) Identity() scanner.Identity { return l.id }
 func (l *live) FS() scanner.FS             { return l.fsys }
+
+// Close gives back the descriptors of directories.
+func (l *live) Close() error {
+	l.tree.close()
+	return nil
+}
 
 func (l *live) Probe(ctx context.Context, s scanner.Source) ([]byte, error) {
 	l.mu.Lock()

@@ -42,7 +42,7 @@ type snapshot struct {
 	bpf     map[uint32][]int // BPF program -> processes that have it open
 	netns   []netns          // other network namespaces
 	maps    mappings
-	refused bool // some process could not be looked into, so holders are not all known
+	refused string // why some process could not be looked into, so that holders are not all known
 }
 
 // netns is a network namespace, seen through a process that lives in it.
@@ -134,7 +134,7 @@ func (r *reader) process(pid int) (p probe.Process, ok bool) {
 	if err != nil {
 		return p, false
 	}
-	p.UID, p.EUID, p.GID, p.Tracer = status.UID, status.EUID, status.GID, status.Tracer
+	p.UID, p.EUID, p.GID, p.Tracer = status.UID, status.EUID, status.GID, r.processOf(status.Tracer)
 	p.NoNewPrivs, p.Seccomp = status.NoNewPrivs, status.Seccomp
 	p.CapEff = strconv.FormatUint(status.CapEff, 16)
 	if p.KernelThread {
@@ -142,7 +142,7 @@ func (r *reader) process(pid int) (p probe.Process, ok bool) {
 		return p, true
 	}
 	if b, err = r.read(dir, "cmdline", maxCmdline); err == nil {
-		p.Args = parse.ProcArgs(b, maxArgs)
+		p.Args = parse.RedactArgs(parse.ProcArgs(b, maxArgs))
 	}
 	if b, err = r.read(dir, "loginuid", 64); err == nil {
 		if uid, err := strconv.ParseUint(trim(b), 10, 32); err == nil && uid != 1<<32-1 {
@@ -161,6 +161,21 @@ func (r *reader) process(pid int) (p probe.Process, ok bool) {
 	return p, true
 }
 
+// processOf gives the process that a thread belongs to: tracers are told by thread.
+func (r *reader) processOf(tid int) int {
+	if tid == 0 {
+		return 0
+	}
+	b, err := r.read(r.proc, strconv.Itoa(tid)+"/status", 64<<10)
+	if err != nil {
+		return tid
+	}
+	if s, err := parse.ParseProcStatus(b); err == nil && s.TGID != 0 {
+		return s.TGID
+	}
+	return tid
+}
+
 // container notes the container of a process that does not see our files.
 func (r *reader) container(dir int, p *probe.Process) {
 	if p.SameRoot {
@@ -174,19 +189,19 @@ func (r *reader) container(dir int, p *probe.Process) {
 // refuse notes why columns of p could not be read. A process that has ended meanwhile has
 // nothing to tell.
 func (r *reader) refuse(p *probe.Process, err error, columns ...string) {
-	why := otherUser
+	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH) {
+		return
+	}
+	why := err.Error()
 	var large *scanner.TooLargeError
 	switch {
-	case err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH):
-		return
 	case errors.As(err, &large):
 		why = tooMany
-	case r.super && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)):
-		why, r.snap.refused = stronger, true
 	case errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM):
-		r.snap.refused = true
-	default:
-		why = err.Error()
+		if why = otherUser; r.super {
+			why = stronger
+		}
+		r.snap.refused = why
 	}
 	for _, c := range columns {
 		p.MarkUnread(c, "process "+strconv.Itoa(p.PID)+" "+why)

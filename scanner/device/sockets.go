@@ -95,8 +95,8 @@ func namespaceSockets(dir string, own bool, s *snapshot) ([]probe.Socket, error)
 			k := &out[from+i]
 			k.SameNetNS = own
 			k.PIDs = s.holders[k.Inode]
-			if s.refused && k.Inode != 0 && len(k.PIDs) == 0 {
-				k.MarkUnread("pids", "the process that holds it "+otherUser)
+			if s.refused != "" && k.Inode != 0 && len(k.PIDs) == 0 {
+				k.MarkUnread("pids", "the process that holds it "+s.refused)
 			}
 		}
 	}

@@ -163,26 +163,24 @@ func SysctlKey(s string) string {
 	if i < 0 || s[i] == '.' {
 		return s
 	}
-	return strings.Map(func(r rune) rune {
-		switch r {
-		case '/':
-			return '.'
-		case '.':
-			return '/'
-		}
-		return r
-	}, s)
+	return swapSeparators(s)
 }
 
 // SysctlPath gives the file below /proc/sys of a key.
 func SysctlPath(key string) string {
-	return "/proc/sys/" + strings.Map(func(r rune) rune {
-		switch r {
+	return "/proc/sys/" + swapSeparators(key)
+}
+
+// swapSeparators writes dots for slashes and slashes for dots.
+func swapSeparators(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		switch c {
 		case '/':
-			return '.'
+			b[i] = '.'
 		case '.':
-			return '/'
+			b[i] = '/'
 		}
-		return r
-	}, key)
+	}
+	return string(b)
 }
