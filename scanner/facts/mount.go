@@ -30,6 +30,7 @@ type Mount struct {
 	NoDev         bool     `expr:"nodev" json:"nodev,omitempty" doc:"device files do nothing here"`
 	File          bool     `expr:"file" json:"file,omitempty" doc:"mounted over a single file"`
 	PID           int      `expr:"pid" json:"pid,omitempty" doc:"mounted over /proc/PID: hides that process; 0 otherwise"`
+	MeantReadOnly bool     `expr:"meant_readonly" json:"meant_readonly,omitempty" doc:"fstab says that it is read-only"`
 	Declared      bool     `expr:"declared" json:"declared,omitempty" doc:"in fstab or a systemd mount unit"`
 	Init          bool     `expr:"init_only" json:"init_only,omitempty" doc:"seen by process 1 and not by this scan"`
 	Where         string   `expr:"where" json:"-" doc:"file and line"`
@@ -137,11 +138,15 @@ func (r *mountReader) row(m *parse.Mount, where string) Mount {
 // declared looks for the mount in fstab and among systemd's units.
 func (r *mountReader) declared(m *Mount) bool {
 	entries, unknown := scanner.Rows[FstabEntry](r.in, "fstab")
-	if slices.ContainsFunc(entries, func(e FstabEntry) bool { return path.Clean(e.Target) == m.Target }) {
-		return true
+	for i := range entries {
+		if path.Clean(entries[i].Target) == m.Target {
+			m.MeantReadOnly = slices.Contains(entries[i].Options, "ro")
+			return true
+		}
 	}
 	if unknown != "" {
 		m.MarkUnread("declared", unknown)
+		m.MarkUnread("meant_readonly", unknown)
 	}
 	unit := mountUnit(m.Target)
 	if known, ok := r.units[unit]; ok {
