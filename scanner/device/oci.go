@@ -96,10 +96,10 @@ func findImages(fsys scanner.FS, notes *noteList) ([]image, error) {
 			return images, err
 		}
 	}
-	err := dockerImages(fsys, &images)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = errors.New("the image layout lists no image")
+	if _, err := fsys.Lstat("/manifest.json"); errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.New("the image layout lists no image")
 	}
+	err := dockerImages(fsys, &images)
 	return images, err
 }
 

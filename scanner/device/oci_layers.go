@@ -61,7 +61,7 @@ func (l *layerLoader) failed(n int, err error) error {
 	if l.ctx.Err() != nil {
 		return l.ctx.Err()
 	}
-	err = fmt.Errorf("layer %d: %w", n+1, err)
+	err = fmt.Errorf("layer %d: %v", n+1, err) // not %w: that a blob does not exist says nothing of the tree
 	l.index.incomplete = err
 	l.index.notes.add(err.Error(), "")
 	return nil

@@ -126,19 +126,17 @@ func (l *layerLoader) stage(s *stagedLayer, r io.Reader, ly layer) error {
 		}
 		return l.load(in, 0)
 	})
-	if err != nil {
-		return err
+	// What can be read of a damaged layer is of use, of a changed one it is not.
+	if _, err2 := io.Copy(io.Discard, raw); err2 != nil {
+		return first(err, err2)
 	}
-	if _, err := io.Copy(io.Discard, raw); err != nil {
-		return err
-	}
-	if ly.digest != "" {
-		return matches(stored, ly.digest)
-	}
-	if ly.diffID != "" {
+	switch {
+	case ly.digest != "":
+		return first(matches(stored, ly.digest), err)
+	case ly.diffID != "" && err == nil:
 		return matches(diff, ly.diffID)
 	}
-	return nil
+	return err
 }
 
 // unpacked lets read have a layer that may be compressed.
@@ -161,7 +159,7 @@ func (l *layerLoader) merge(s *stagedLayer) error {
 	if s == nil {
 		return errLayerMissing
 	}
-	if s.err != nil {
+	if errors.Is(s.err, errLayerDigest) {
 		return s.err
 	}
 	x, from := l.index, s.index
@@ -190,7 +188,7 @@ func (l *layerLoader) merge(s *stagedLayer) error {
 			}
 		}
 	}
-	return nil
+	return s.err
 }
 
 // mergeNode copies one node of another index.

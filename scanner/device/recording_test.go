@@ -281,3 +281,42 @@ func TestARecorderGivesTheSameAnswerTwice(t *testing.T) {
 		t.Errorf("\n%s\n%s\n%s", one, two, three)
 	}
 }
+
+func FuzzRecording(f *testing.F) {
+	for _, text := range []string{sampleTxtar, "-- a link=b --\n-- b link=a --\n-- name-hex=2fff09 --\nx\n"} {
+		d, err := Txtar([]byte(text))
+		if err != nil {
+			f.Fatal(err)
+		}
+		rec := recordingOf(f, d, RecordOptions{}, func(d scanner.Device) { transcript(d); checkTree(f, d.FS()) })
+		u, err := unpack(bytes.NewReader(rec), "zst")
+		if err != nil {
+			f.Fatal(err)
+		}
+		plain, err := io.ReadAll(u)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(plain)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		b = repaired(b)
+		if !isTar(b) || !isRecording(b[:blockSize]) {
+			return
+		}
+		d, err := openArchive(b, OpenOptions{})
+		if err != nil {
+			return
+		}
+		first := transcript(d)
+		checkTree(t, d.FS())
+		if !strings.HasPrefix(d.Identity().Origin, "recording ") {
+			t.Errorf("origin %q", d.Identity().Origin)
+		}
+		// Recording what it answers and asking again gives the same.
+		again := replay(t, recordingOf(t, d, RecordOptions{}, func(d scanner.Device) { transcript(d) }))
+		if got := transcript(again); got != first {
+			t.Errorf("recorded again:\n%s", lineDiff(first, got))
+		}
+	})
+}
