@@ -9,6 +9,7 @@ func Collectors() []scanner.Collector {
 		usersCollector(),
 		groupsCollector(),
 		sudoCollector(),
+		volumesCollector(),
 		moduleConfigCollector(),
 		polkitCollector(),
 		interpreterHooksCollector(),
