@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -171,11 +172,21 @@ func (t *recordTree) head(name string) (head []byte, err error) {
 	err = t.rareAnswer(opHead, "open", name, func(r *rare) { head = r.head }, func() (func(*rare) error, error) {
 		got, err := t.device.Head(name)
 		if err == nil && t.redact != nil && !isCode(got) {
-			got = t.redact(name, got)
+			got = textHead(t.redact(name, got))
 		}
 		return func(r *rare) error { r.head = got[:min(len(got), headSize)]; return nil }, err
 	})
 	return head, err
+}
+
+// textHead cuts the first bytes of a file that is no program to what tells its format: the
+// rest may be somebody's own text. A PEM header is kept, for it says what follows.
+func textHead(head []byte) []byte {
+	const magicSize = 8
+	if bytes.HasPrefix(head, []byte("-----BEGIN ")) {
+		return head
+	}
+	return head[:min(len(head), magicSize)]
 }
 
 func (t *recordTree) digest(name string, algo scanner.Algo) (sum []byte, err error) {

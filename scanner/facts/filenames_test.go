@@ -1,6 +1,11 @@
 package facts
 
-import "testing"
+import (
+	"strings"
+	"testing"
+
+	"picket/scanner/parse"
+)
 
 func TestDeceptiveName(t *testing.T) {
 	t.Parallel()
@@ -64,6 +69,23 @@ func TestPrivateKeysByTheirFirstBytes(t *testing.T) {
 	} {
 		if key, encrypted := isPrivateKey([]byte(c.head)); key != c.key || encrypted != c.encrypted {
 			t.Errorf("%s: key %v, encrypted %v", c.name, key, encrypted)
+		}
+	}
+}
+
+// TestRecordedKeysTellTheSame holds what a recording keeps of a key against the key itself.
+func TestRecordedKeysTellTheSame(t *testing.T) {
+	t.Parallel()
+	const openssh = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA"
+	for _, head := range []string{openssh + "BG5vbmUAAAAE", openssh + "CmFlczI1Ni1j", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: ",
+		"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v"} {
+		key, encrypted := isPrivateKey([]byte(head))
+		redacted := parse.RedactPEM([]byte(head))
+		if k, e := isPrivateKey(redacted); k != key || e != encrypted {
+			t.Errorf("%q: key %v %v, recorded as %q: %v %v", head, key, encrypted, redacted, k, e)
+		}
+		if strings.Contains(string(redacted), "MC4C") {
+			t.Errorf("%q leaks", redacted)
 		}
 	}
 }

@@ -38,7 +38,8 @@ func (s *fileScan) add(p *place, e *scanner.Info) {
 	f.Suid = e.Mode&fs.ModeSetuid != 0 && f.Executable
 	f.Sgid = e.Mode&fs.ModeSetgid != 0 && f.Executable
 	f.Tool = isTool(e.Name)
-	head := s.look(&f)
+	kind, content := secretKind(p, e.Name)
+	head := s.look(&f, kind != "" && !content)
 	s.caps(&f)
 	f.Power = power(&f)
 	owned := s.own(&f)
@@ -54,21 +55,27 @@ func (s *fileScan) add(p *place, e *scanner.Info) {
 	if p.zone == zoneDownload && f.Deceptive == "" && twoFaced(e.Name) {
 		f.Deceptive = deceptiveExtension
 	}
-	s.secret(p, e, &f, head)
+	if kind != "" {
+		s.secret(p, e, &f, kind, content, head)
+	}
 	s.rows = append(s.rows, f)
 }
 
-// look reads a file's first bytes.
-func (s *fileScan) look(f *File) []byte {
-	head, err := s.fs.Head(f.Path)
-	if err != nil {
-		for _, col := range []string{"elf", "script", "content_lie"} {
-			f.MarkUnread(col, scanner.Reason(err))
+// look reads a file's first bytes. What holds nothing but secrets is not looked into.
+func (s *fileScan) look(f *File, closed bool) []byte {
+	why := "a file of secrets is not looked into"
+	if !closed {
+		head, err := s.fs.Head(f.Path)
+		if err == nil {
+			f.ELF, f.Script = isELF(head), isScript(head)
+			return head
 		}
-		return nil
+		why = scanner.Reason(err)
 	}
-	f.ELF, f.Script = isELF(head), isScript(head)
-	return head
+	for _, col := range []string{"elf", "script", "content_lie"} {
+		f.MarkUnread(col, why)
+	}
+	return nil
 }
 
 func lie(f *File) string {
@@ -216,9 +223,9 @@ func (s *fileScan) sameBytes(name, tool string) (bool, error) {
 	return err == nil && bytes.Equal(got, want), err
 }
 
-func (s *fileScan) secret(p *place, e *scanner.Info, f *File, head []byte) {
-	kind, content := secretKind(p, e.Name)
-	if kind == "" || kind == passwordHashes && !s.hashes {
+// secret fills what secret of a kind the file holds; where content tells, head decides.
+func (s *fileScan) secret(p *place, e *scanner.Info, f *File, kind string, content bool, head []byte) {
+	if kind == passwordHashes && !s.hashes {
 		return
 	}
 	if content {

@@ -74,7 +74,7 @@ func isBackup(name string) bool {
 func isPrivateKey(head []byte) (key, encrypted bool) {
 	rest, ok := bytes.CutPrefix(bytes.TrimLeft(head, "\r\n\t "), []byte("-----BEGIN "))
 	if !ok {
-		return bytes.HasPrefix(head, []byte("PuTTY-User-Key-File-")), false
+		return bytes.HasPrefix(head, []byte("PuTTY-Us")), false // of a recording no more than 8 bytes may be left
 	}
 	kind, body, ok := bytes.Cut(rest, []byte("-----"))
 	if !ok || !bytes.HasSuffix(kind, []byte("PRIVATE KEY")) {

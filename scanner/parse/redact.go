@@ -113,13 +113,34 @@ func RedactPEM(b []byte) []byte {
 		if end < 0 {
 			end = len(b)
 		}
-		for _, c := range b[:end] {
+		kept := pemPreamble(b[:end])
+		out = append(out, b[:kept]...)
+		for _, c := range b[kept:end] {
 			if c == '\n' || c == '\r' {
 				out = append(out, c)
 			}
 		}
 		b = b[end:]
 	}
+}
+
+// pemPreamble is the length of what stands in front of a private key's own bytes and only
+// tells whether a passphrase protects it: the header of RFC 1421, or the first bytes of
+// OpenSSH's format, up to the second letter of its cipher.
+func pemPreamble(body []byte) int {
+	const opensshMagic, shown = "b3BlbnNzaC1rZXktdjEAAAAA", 28
+	text := bytes.TrimLeft(body, "\r\n")
+	skipped := len(body) - len(text)
+	switch {
+	case bytes.HasPrefix(text, []byte(opensshMagic)):
+		return skipped + min(shown, len(text))
+	case bytes.HasPrefix(text, []byte("Proc-Type: ")):
+		if n := bytes.IndexByte(text, '\n'); n >= 0 {
+			return skipped + n
+		}
+		return len(body)
+	}
+	return 0
 }
 
 // RedactAccounts takes the hashes out of passwd, shadow, gshadow and files like them; the
