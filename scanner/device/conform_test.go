@@ -28,7 +28,6 @@ type sampleKind struct {
 	noXattrs    bool
 	noLinkCount bool
 	noOwners    bool
-	noModes     bool
 }
 
 func sampleKinds(t *testing.T) map[string]sampleKind {

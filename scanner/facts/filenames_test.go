@@ -14,7 +14,7 @@ func TestDeceptiveName(t *testing.T) {
 		"cron ": deceptiveBlank, " cron": deceptiveBlank,
 		"a\x07b": deceptiveControl, "a\x7f": deceptiveControl, "tab\t": deceptiveControl,
 		"a\u200bb": deceptiveInvisible, "gpj.\u202eexe": deceptiveInvisible, "sudo\u00a0": deceptiveInvisible,
-		"plain": "", ".hidden": "", "two words": "", "Icon\r": "", "naïve": "", "\xff\xfe": "", "می‌خواهم": "",
+		"plain": "", ".hidden": "", "two words": "", "Icon\r": "", "naïve": "", "\xff\xfe": "", "می\u200cخواهم": "",
 	} {
 		if got := deceptiveName(name); got != want {
 			t.Errorf("%q: got %q, want %q", name, got, want)
