@@ -6,7 +6,7 @@ import "strings"
 const (
 	noteOutside  = "names with .. that would leave the tree were put inside it"
 	noteBadName  = "entries left out: name empty, too long or with a zero byte"
-	noteLongLink = "links left out: target too long"
+	noteLongLink = "links left out: target too long or with a zero byte"
 	noteNotDir   = "a file where later entries need a directory was replaced by one"
 	noteKeptDir  = "a file in place of a directory that is not empty was left out"
 	noteLinkLoop = "a link that leads nowhere, where later entries need a directory, was replaced by one"
@@ -16,7 +16,7 @@ const (
 // add puts an entry in the tree. Of two with the same name the later one counts. What an
 // entry has wrong is noted and bent into the tree; the error is errIndexFull alone.
 func (x *index) add(e *entry) error {
-	if len(e.link) > maxLinkTo {
+	if len(e.link) > maxLinkTo || strings.IndexByte(e.link, 0) >= 0 {
 		x.notes.add(noteLongLink, e.name)
 		return nil
 	}

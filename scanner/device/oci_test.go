@@ -245,7 +245,7 @@ func TestLinksInAnImageLayoutDoNotLeaveIt(t *testing.T) {
 }
 
 func FuzzOCI(f *testing.F) {
-	layer := tarOf(f, samples())
+	layer := tarOf(f, fewSamples()[:8])
 	f.Add(ociOf(layer, gzOf(layer)).tar(f))
 	f.Add(dockerOf(layer, tarOf(f, []sample{{name: "etc/.wh.passwd", mode: typeReg}})).tar(f))
 	undigested := dockerOf(layer, tarOf(f, []sample{{name: "etc/.wh..wh..opq", mode: typeReg}}))

@@ -66,6 +66,15 @@ func samples() []sample {
 	}
 }
 
+// fewSamples is the tree without long content, for fuzzing.
+func fewSamples() []sample {
+	list := samples()
+	for i := range list {
+		list[i].content = list[i].content[:min(len(list[i].content), 70)]
+	}
+	return list
+}
+
 // rootOnly tells whether the test may make files of other users.
 func rootOnly() bool { return os.Geteuid() == 0 }
 

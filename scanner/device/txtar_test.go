@@ -152,6 +152,7 @@ func TestTxtarNamesTheLineOfAMistake(t *testing.T) {
 func FuzzTxtar(f *testing.F) {
 	f.Add([]byte(sampleTxtar))
 	f.Add([]byte("-- --\n-- x --"))
+	f.Add([]byte("-- a --\n-- b link=\x80\x00 --\n-- b/0 --"))
 	f.Add([]byte("-- a link=b --\n-- b link=a --\n-- a/c --\nx\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		d, err := Txtar(text)
