@@ -26,8 +26,9 @@ func TestRedactSettings(t *testing.T) {
 		"monkey=banana\n":                       "monkey=banana\n",
 		"password: \"a b c d\"\r\nssid=keep\n":  "password: \"xxxxxxx\"\r\nssid=keep\n",
 		"Passphrase=ünïcödé passphrase\nSSID=x": "Passphrase=" + strings.Repeat("x", len("ünïcödé passphrase")) + "\nSSID=x",
-		"-----BEGIN PRIVATE KEY-----\nMIIB\nAB==\n-----END PRIVATE KEY-----\n": "-----BEGIN PRIVATE KEY-----\n\n\n-----END PRIVATE KEY-----\n",
-		"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n":       "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+		"-----BEGIN PRIVATE KEY-----\nMIIB\nAB==\n-----END PRIVATE KEY-----\n":                                                           "-----BEGIN PRIVATE KEY-----\n\n\n-----END PRIVATE KEY-----\n",
+		"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAA\nSECRET\n-----END OPENSSH PRIVATE KEY-----\n": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5v\n\n-----END OPENSSH PRIVATE KEY-----\n",
+		"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n":                                                                 "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
 	} {
 		if in == "wep_key0=0123456789\n" {
 			want = "wep_key0=xxxxxxxxxx\n"
