@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"picket/scanner"
 	"picket/scanner/parse"
@@ -39,6 +40,7 @@ func collectFiles(ctx context.Context, in *scanner.Input) scanner.Table {
 	if w.files == 0 {
 		return scanner.Table{Absent: "the tree cannot be listed"}
 	}
+	slices.SortFunc(s.rows, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	t := scanner.Table{Rows: s.rows, Partial: append(w.partial(), s.partial()...), Notes: w.notes(), Unknown: map[string]string{}}
 	if why := in.Device.Identity().ModesUntrusted; why != "" {
 		for _, col := range []string{"mode", "uid", "gid", "suid", "sgid", "caps", "power", "world_writable", "in_path",

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"picket/scanner"
@@ -63,19 +62,15 @@ func collectPackagedFiles(ctx context.Context, in *scanner.Input) scanner.Table 
 	jobs, more := packagedPrograms(x.owners)
 	rows := make([]*PackagedFile, len(jobs))
 	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(packagedHashers, runtime.GOMAXPROCS(0)) {
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(jobs) {
-					return
-				}
-				rows[i] = c.check(&jobs[i])
+	parallel(min(packagedHashers, runtime.GOMAXPROCS(0)), func() {
+		for ctx.Err() == nil {
+			i := int(next.Add(1)) - 1
+			if i >= len(jobs) {
+				return
 			}
-		})
-	}
-	wg.Wait()
+			rows[i] = c.check(&jobs[i])
+		}
+	})
 	t := scanner.Table{Unknown: map[string]string{}}
 	var out []PackagedFile
 	for _, r := range rows {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
+	"sync"
 
 	"picket/scanner"
 )
@@ -14,7 +16,7 @@ import (
 const (
 	maxWalked     = 1 << 25 // files and directories
 	maxWalkDepth  = 128     // directories above a file
-	maxWalkErrors = 3       // unreadable directories told by name
+	maxWalkErrors = 10_000  // unreadable directories kept by name
 )
 
 // place is what a directory says of the files in it. It is worked out once for each
@@ -55,49 +57,103 @@ type treeWalk struct {
 	fs     scanner.FS
 	zones  *zoneMap
 	mounts walkMounts
-	// visit is called for each directory with all its entries. The slice is not kept.
+	// visit is called for each directory with all its entries, one directory at a time and in
+	// no order. The slice is not kept.
 	visit func(p *place, entries []scanner.Info)
+
+	mu      sync.Mutex
+	turn    *sync.Cond
+	todo    []place // directories that wait, the last first
+	listing int     // directories being listed
 
 	files    int
 	systems  []string // tops of other systems' trees
 	left     []string // what was left out on purpose
-	unread   []string // the first directories that could not be listed
+	unread   []string // directories that could not be listed
 	failures int
 	stopped  string // why the walk ended early
 }
+
+// walkers list directories at the same time. Most of a walk is waiting for the kernel.
+const walkers = 2
 
 func (w *treeWalk) run() {
 	root := place{dir: "/", open: true}
 	if info, err := w.fs.Lstat("/"); err == nil {
 		root.shared = worldWritable(info.Mode)
 	}
-	stack := []place{root}
-	for len(stack) > 0 {
-		p := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		if err := w.ctx.Err(); err != nil {
-			w.stopped = "out of time at " + p.dir
+	w.turn, w.todo = sync.NewCond(&w.mu), []place{root}
+	parallel(walkers, w.work)
+	slices.Sort(w.systems)
+	slices.Sort(w.left)
+	slices.Sort(w.unread)
+}
+
+// work lists directories until none is left. Only the listing goes on in parallel.
+func (w *treeWalk) work() {
+	for {
+		p, ok := w.next()
+		if !ok {
 			return
 		}
-		entries, err := w.fs.ReadDir(p.dir)
-		if err != nil {
-			w.failed(p.dir, err)
-			continue
-		}
-		if w.files += len(entries); w.files > maxWalked {
-			w.stopped = fmt.Sprintf("more than %d files, at %s", maxWalked, p.dir)
-			return
-		}
-		if p.system == "" && p.dir != "/" && w.isSystem(&p, entries) {
-			p.system = p.dir
-			w.systems = append(w.systems, p.dir)
-		}
-		w.visit(&p, entries)
-		for i := len(entries) - 1; i >= 0; i-- { // the stack turns the order around
-			if entries[i].Mode.IsDir() {
-				if c, ok := w.enter(&p, &entries[i]); ok {
-					stack = append(stack, c)
-				}
+		w.directory(&p)
+	}
+}
+
+// next takes a directory, waiting for one while others are being listed.
+func (w *treeWalk) next() (place, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.todo) == 0 && w.listing > 0 {
+		w.turn.Wait()
+	}
+	if len(w.todo) == 0 || w.stopped != "" {
+		return place{}, false
+	}
+	p := w.todo[len(w.todo)-1]
+	w.todo = w.todo[:len(w.todo)-1]
+	w.listing++
+	return p, true
+}
+
+func (w *treeWalk) directory(p *place) {
+	defer w.done()
+	entries, err := w.fs.ReadDir(p.dir)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listed(p, entries, err)
+}
+
+func (w *treeWalk) done() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listing--
+	w.turn.Broadcast()
+}
+
+// listed visits a directory and notes those in it to be walked too.
+func (w *treeWalk) listed(p *place, entries []scanner.Info, err error) {
+	if err != nil {
+		w.failed(p.dir, err)
+		return
+	}
+	if w.ctx.Err() != nil {
+		w.stopped = "out of time at " + p.dir
+		return
+	}
+	if w.files += len(entries); w.files > maxWalked {
+		w.stopped = fmt.Sprintf("more than %d files, at %s", maxWalked, p.dir)
+		return
+	}
+	if p.system == "" && p.dir != "/" && w.isSystem(p, entries) {
+		p.system = p.dir
+		w.systems = append(w.systems, p.dir)
+	}
+	w.visit(p, entries)
+	for i := len(entries) - 1; i >= 0; i-- {
+		if entries[i].Mode.IsDir() {
+			if c, ok := w.enter(p, &entries[i]); ok {
+				w.todo = append(w.todo, c)
 			}
 		}
 	}
@@ -117,8 +173,9 @@ func (w *treeWalk) failed(dir string, err error) {
 func (w *treeWalk) partial() []string {
 	var out []string
 	if w.failures > 0 {
-		s := fmt.Sprintf("%d directories could not be listed: %s", w.failures, strings.Join(w.unread, ", "))
-		if w.failures > len(w.unread) {
+		const shown = 3
+		s := fmt.Sprintf("%d directories could not be listed: %s", w.failures, strings.Join(w.unread[:min(shown, len(w.unread))], ", "))
+		if w.failures > shown {
 			s += ", ..."
 		}
 		out = append(out, s)
