@@ -290,3 +290,30 @@ func TestFilesDigestsSwitchedOff(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesOfADeepTree(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("d/", maxWalkDepth+5)
+	table := tableOf(t, "files", filesBase+"-- srv/"+deep+"x elf mode=4755 --\n-- srv/d/x elf mode=4755 --\n", scanner.Options{})
+	if len(table.Partial) != 1 || !strings.HasPrefix(table.Partial[0], "1 directories could not be listed: /srv/d/d") {
+		t.Errorf("partial %q", table.Partial)
+	}
+	if !slices.ContainsFunc(table.Rows.([]File), func(f File) bool { return f.Path == "/srv/d/x" }) {
+		t.Error("what lies higher up is missing")
+	}
+}
+
+func TestFilesStopWhenTimeIsUp(t *testing.T) {
+	t.Parallel()
+	d, err := device.Txtar([]byte(filesBase))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := &treeWalk{ctx: ctx, fs: d.FS(), zones: newZoneMap(nil, nil), visit: func(*place, []scanner.Info) { t.Error("visited") }}
+	w.run()
+	if got := w.partial(); len(got) != 1 || !strings.Contains(got[0], "out of time") {
+		t.Errorf("partial %q", got)
+	}
+}

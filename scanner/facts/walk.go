@@ -63,8 +63,8 @@ type treeWalk struct {
 
 	mu      sync.Mutex
 	turn    *sync.Cond
-	todo    []place // directories that wait, the last first
-	listing int     // directories being listed
+	todo    []waiting // the last first
+	listing int       // directories being listed
 
 	files    int
 	systems  []string // tops of other systems' trees
@@ -74,15 +74,18 @@ type treeWalk struct {
 	stopped  string // why the walk ended early
 }
 
+// waiting is a directory that was seen and not yet listed. There may be millions.
+type waiting struct {
+	in   *place // nil for the top
+	name string
+	mode fs.FileMode
+}
+
 // walkers list directories at the same time. Most of a walk is waiting for the kernel.
 const walkers = 2
 
 func (w *treeWalk) run() {
-	root := place{dir: "/", open: true}
-	if info, err := w.fs.Lstat("/"); err == nil {
-		root.shared = worldWritable(info.Mode)
-	}
-	w.turn, w.todo = sync.NewCond(&w.mu), []place{root}
+	w.turn, w.todo = sync.NewCond(&w.mu), []waiting{{}}
 	parallel(walkers, w.work)
 	slices.Sort(w.systems)
 	slices.Sort(w.left)
@@ -92,28 +95,33 @@ func (w *treeWalk) run() {
 // work lists directories until none is left. Only the listing goes on in parallel.
 func (w *treeWalk) work() {
 	for {
-		p, ok := w.next()
-		if !ok {
+		p := w.next()
+		if p == nil {
 			return
 		}
-		w.directory(&p)
+		w.directory(p)
 	}
 }
 
-// next takes a directory, waiting for one while others are being listed.
-func (w *treeWalk) next() (place, bool) {
+// next takes a directory, waiting for one while others are being listed. There is none left
+// when it gives nil.
+func (w *treeWalk) next() *place {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.todo) == 0 && w.listing > 0 {
-		w.turn.Wait()
+	for {
+		for len(w.todo) == 0 && w.listing > 0 {
+			w.turn.Wait()
+		}
+		if len(w.todo) == 0 || w.stopped != "" {
+			return nil
+		}
+		d := w.todo[len(w.todo)-1]
+		w.todo = w.todo[:len(w.todo)-1]
+		if p := w.enter(&d); p != nil {
+			w.listing++
+			return p
+		}
 	}
-	if len(w.todo) == 0 || w.stopped != "" {
-		return place{}, false
-	}
-	p := w.todo[len(w.todo)-1]
-	w.todo = w.todo[:len(w.todo)-1]
-	w.listing++
-	return p, true
 }
 
 func (w *treeWalk) directory(p *place) {
@@ -151,10 +159,8 @@ func (w *treeWalk) listed(p *place, entries []scanner.Info, err error) {
 	}
 	w.visit(p, entries)
 	for i := len(entries) - 1; i >= 0; i-- {
-		if entries[i].Mode.IsDir() {
-			if c, ok := w.enter(p, &entries[i]); ok {
-				w.todo = append(w.todo, c)
-			}
+		if e := &entries[i]; e.Mode.IsDir() {
+			w.todo = append(w.todo, waiting{p, e.Name, e.Mode})
 		}
 	}
 }
@@ -219,40 +225,56 @@ func (w *treeWalk) isSystem(p *place, entries []scanner.Info) bool {
 	return false
 }
 
-// enter gives the place of a directory in p, or false when the walk stays out of it.
-func (w *treeWalk) enter(p *place, info *scanner.Info) (place, bool) {
+// enter gives the place of a directory, or nil when the walk stays out of it.
+func (w *treeWalk) enter(d *waiting) *place {
+	p := d.in
+	if p == nil {
+		return w.top()
+	}
 	c := *p
-	c.dir = p.path(info.Name)
+	c.dir = p.path(d.name)
 	c.depth++
-	c.open = p.open && info.Mode&0o001 != 0
-	c.shared = worldWritable(info.Mode)
+	c.open = p.open && d.mode&0o001 != 0
+	c.shared = worldWritable(d.mode)
 	if c.depth > maxWalkDepth {
 		w.failed(c.dir, errTooDeep)
-		return c, false
+		return nil
 	}
 	if m, ok := w.mounts[c.dir]; ok {
 		if m.skip {
 			if m.note != "" {
 				w.left = append(w.left, m.note)
 			}
-			return c, false
+			return nil
 		}
 		c.nosuid = m.nosuid
 	}
 	if p.system != "" {
-		return c, true
+		return &c
 	}
 	if z, ok := w.zones.at[c.dir]; ok {
 		if z.skip != "" {
 			w.left = append(w.left, c.dir+": "+z.skip)
-			return c, false
+			return nil
 		}
 		c.zone, c.zoneTop, c.hidden, c.home = z.zone, c.dir, false, z.home
-		return c, true
+		return &c
 	}
-	c.hidden = p.hidden || info.Name[0] == '.'
-	c.noise = p.noise || noisy(info.Name, p.dir)
-	return c, !(c.home != "" && strings.HasSuffix(c.dir, "/.local/share/containers"))
+	c.hidden = p.hidden || d.name[0] == '.'
+	c.noise = p.noise || noisy(d.name, p.dir)
+	if c.home != "" && strings.HasSuffix(c.dir, "/.local/share/containers") {
+		w.left = append(w.left, c.dir+": storage of containers, not looked into")
+		return nil
+	}
+	return &c
+}
+
+func (w *treeWalk) top() *place {
+	root := &place{dir: "/", open: true}
+	if info, err := w.fs.Lstat("/"); err == nil {
+		root.shared = worldWritable(info.Mode)
+	}
+	return root
 }
 
 var errTooDeep = errors.New("too many directories above it")
