@@ -3,7 +3,9 @@ package facts
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"picket/scanner"
@@ -22,7 +24,7 @@ func cronCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "cron_jobs", Doc: "scheduled jobs of cron, anacron, at and busybox crond, and the scripts of the periodic folders", Row: Autorun{},
 		Reads: scanner.Reads{Globs: concat(cronTables, cronSpools, cronScripts, atJobs, []string{"/etc/anacrontab"}), Meta: everyProgram()},
-		Needs: []string{"packages"}, Collect: collectCron,
+		Needs: []string{"users", "packages"}, Collect: collectCron,
 	}
 }
 
@@ -43,9 +45,10 @@ func collectCron(_ context.Context, in *scanner.Input) scanner.Table {
 	}
 	a.anacrontab("/etc/anacrontab")
 	a.scripts("periodic", "root", cronScripts...)
+	users, _ := scanner.Rows[User](in, "users")
 	for _, name := range a.glob(atJobs...) {
 		if path.Base(name) != ".SEQ" {
-			a.atJob(name)
+			a.atJob(name, users)
 		}
 	}
 	return a.done(t)
@@ -86,20 +89,25 @@ func (a *autoruns) anacrontab(name string) {
 }
 
 // atJob adds the commands of one job of at: a shell script whose head restores the
-// environment of whoever queued it, up to the line that changes to their folder.
-func (a *autoruns) atJob(name string) {
+// environment of whoever queued it, up to the line that changes to their folder. It belongs to
+// the account that it runs as.
+func (a *autoruns) atJob(name string, users []User) {
 	b, info, ok := a.content(name)
 	if !ok {
 		return
 	}
-	o := a.file("at", name, "", b, info)
+	user := fmt.Sprintf("uid %d", info.UID)
+	if i := slices.IndexFunc(users, func(u User) bool { return u.UID == info.UID }); i >= 0 {
+		user = users[i].Name
+	}
+	o := a.file("at", name, user, b, info)
 	skip := 0
 	if i := bytes.Index(b, []byte("\ncd ")); i >= 0 {
 		skip = bytes.Count(b[:i+1], []byte("\n"))
 	}
 	for _, p := range parse.Shell(string(b)) {
 		if p.Line > skip {
-			a.command("at", name, "", p.Text, p.Line, o)
+			a.command("at", name, user, p.Text, p.Line, o)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package facts
 import (
 	"context"
 	"path"
-	"slices"
 	"strings"
 
 	"picket/scanner"
@@ -31,9 +30,9 @@ type AuthModule struct {
 }
 
 var (
-	securityDirs = []string{"/lib/security", "/lib64/security", "/usr/lib/security", "/usr/lib64/security", "/lib/*/security", "/usr/lib/*/security",
+	securityDirs = []string{"/lib/security", "/lib64/security", "/usr/lib/security", "/usr/lib64/security", "/lib/*-linux-*/security", "/usr/lib/*-linux-*/security",
 		"/usr/local/lib/security"}
-	libraryDirs = []string{"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/lib/*", "/usr/lib/*", "/usr/local/lib"}
+	libraryDirs = []string{"/lib", "/lib64", "/usr/lib", "/usr/lib64", "/lib/*-linux-*", "/usr/lib/*-linux-*", "/usr/local/lib"}
 )
 
 func authModulesCollector() scanner.Collector {
@@ -47,6 +46,8 @@ func authModulesCollector() scanner.Collector {
 type authReader struct {
 	*treeReader
 	p         *provenance
+	security  []string          // folders of PAM modules
+	system    []string          // folders of libraries
 	libraries map[string]string // found before
 	rows      []AuthModule
 }
@@ -54,6 +55,7 @@ type authReader struct {
 func collectAuthModules(_ context.Context, in *scanner.Input) scanner.Table {
 	t := &scanner.Table{}
 	a := &authReader{treeReader: newReader(in, t), p: newProvenance(in), libraries: map[string]string{}}
+	a.security, a.system = a.glob(securityDirs...), a.glob(libraryDirs...)
 	for _, name := range a.glob("/etc/pam.d/*", "/usr/lib/pam.d/*") {
 		a.pam(name, false)
 	}
@@ -101,7 +103,7 @@ func (a *authReader) module(row *AuthModule, l parse.PAMLine) {
 		}
 		row.Library = a.p.real(row.Library)
 	} else {
-		row.Library = a.library(securityDirs, l.Module)
+		row.Library = a.library(a.security, l.Module)
 	}
 	a.owned(row)
 	switch path.Base(l.Module) {
@@ -125,20 +127,15 @@ func (a *authReader) owned(row *AuthModule) {
 	}
 }
 
-// library looks for a library file in the folders that patterns name.
+// library looks for a library file in folders, "" when none has it.
 func (a *authReader) library(dirs []string, base string) string {
 	if found, ok := a.libraries[base]; ok {
 		return found
 	}
 	found := ""
 	for _, dir := range dirs {
-		names := []string{dir + "/" + base}
-		if strings.Contains(dir, "*") {
-			names = a.glob(dir + "/" + base)
-		}
-		i := slices.IndexFunc(names, func(n string) bool { return a.exists(n) })
-		if i >= 0 {
-			found = a.p.real(names[i])
+		if a.exists(dir + "/" + base) {
+			found = a.p.real(dir + "/" + base)
 			break
 		}
 	}
@@ -159,7 +156,7 @@ func (a *authReader) nss(name string) {
 			}
 			row := AuthModule{Kind: "nss", Path: name, Service: l.Database, Module: source, First: i == 0,
 				Text: shown(l.Database + ": " + strings.Join(l.Sources, " ")), Where: at(name, l.Line), Origin: o.clone(),
-				Library: a.library(libraryDirs, "libnss_"+source+".so.2")}
+				Library: a.library(a.system, "libnss_"+source+".so.2")}
 			a.owned(&row)
 			a.rows = append(a.rows, row)
 		}

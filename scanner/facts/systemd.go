@@ -38,7 +38,7 @@ var (
 
 func systemdGlobs() []string {
 	var out []string
-	for _, d := range append(append([]string{}, systemUnitDirs...), userUnitDirs...) {
+	for _, d := range concat(systemUnitDirs, userUnitDirs) {
 		out = append(out, d+"/*", d+"/*/*")
 	}
 	for _, d := range homeUnitDirs {
@@ -62,13 +62,18 @@ func systemdCollector() scanner.Collector {
 type systemdReader struct {
 	*treeReader
 	p    *provenance
-	seen map[string]bool // resolved folders: /lib may be /usr/lib
-	rows []SystemdUnit
+	seen map[string]bool // resolved folders that were read: /lib may be /usr/lib
+	// unitDirs are all folders of units, resolved.
+	unitDirs map[string]bool
+	rows     []SystemdUnit
 }
 
 func collectSystemd(_ context.Context, in *scanner.Input) scanner.Table {
 	t := &scanner.Table{}
-	s := &systemdReader{treeReader: newReader(in, t), p: newProvenance(in), seen: map[string]bool{}}
+	s := &systemdReader{treeReader: newReader(in, t), p: newProvenance(in), seen: map[string]bool{}, unitDirs: map[string]bool{}}
+	for _, d := range concat(systemUnitDirs, userUnitDirs) {
+		s.unitDirs[s.p.real(d)] = true
+	}
 	for _, d := range systemUnitDirs {
 		s.dir(d, "system")
 	}
@@ -154,10 +159,8 @@ func (s *systemdReader) link(name, base, scope string) {
 		s.note(err)
 		return
 	}
-	for _, d := range append(append([]string{}, systemUnitDirs...), userUnitDirs...) {
-		if dir, err := s.fs.Resolve(d); err == nil && path.Dir(real) == dir {
-			return // an alias: the unit itself is read there
-		}
+	if s.unitDirs[path.Dir(real)] {
+		return // an alias: the unit itself is read there
 	}
 	s.unit("unit", name, base, scope)
 }

@@ -98,10 +98,15 @@ func hiddenName(name string) bool {
 	return len(name) > 1 && name[0] == '.' && name != ".."
 }
 
-// homeDotFile reports whether p is one of the start-up files that shells read from a home and
-// that people have one another read.
+// homeDotFile reports whether p is a file that people have their start-up files read: any one
+// named from the home, and those of usual names.
 func homeDotFile(p string) bool {
 	name := path.Base(p)
+	for _, home := range []string{"~/", "$HOME/", "${HOME}/", "$ZDOTDIR/"} {
+		if p == home+name {
+			return true
+		}
+	}
 	for _, prefix := range []string{".bash", ".zsh", ".profile", ".sh", ".ksh", ".mksh", ".alias", ".env", ".export", ".func",
 		".git-", ".fzf", ".p10k", ".iterm2", ".local", ".login", ".xinitrc", ".xprofile", ".xsession", ".Xsession", ".dircolors",
 		".extra", ".path", ".selected_editor", ".cshrc", ".tcsh", ".travis"} {
