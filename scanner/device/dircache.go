@@ -24,7 +24,8 @@ func (c *dirCache) get(name string) (string, bool) {
 func (c *dirCache) put(name, real string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.m) < maxCachedDirs {
-		c.m[name] = real
+	if len(c.m) == maxCachedDirs {
+		clear(c.m) // a walk soon has again what it needs
 	}
+	c.m[name] = real
 }

@@ -207,11 +207,34 @@ func (r *rooted) Stat(name string) (scanner.Info, error) {
 }
 
 func (r *rooted) ReadDir(name string) ([]scanner.Info, error) {
+	if infos, ok := r.readKnown(name); ok {
+		return infos, nil
+	}
 	p, err := r.resolve("readdir", name, true)
 	if err != nil {
 		return nil, err
 	}
 	return r.t.readDir(p)
+}
+
+// readKnown lists a directory in one that was resolved before, without looking whether it is
+// a link: the kernel refuses to list those. It saves a walk a lookup for each directory.
+func (r *rooted) readKnown(name string) ([]scanner.Info, bool) {
+	t, ok := r.t.(*dirTree)
+	if !ok || !strings.HasPrefix(name, "/") || !plain(base(name)) {
+		return nil, false
+	}
+	dir, ok := r.dirs.get(parent(name))
+	if !ok {
+		return nil, false
+	}
+	real := join(dir, base(name))
+	infos, err := t.readDir(real)
+	if err != nil {
+		return nil, false
+	}
+	r.dirs.put(name, real)
+	return infos, true
 }
 
 func (r *rooted) Readlink(name string) (string, error) {
