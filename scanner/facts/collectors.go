@@ -66,6 +66,7 @@ func Collectors() []scanner.Collector {
 		installedKernelsCollector(),
 		identitiesCollector(),
 		overlayFilesCollector(),
+		webScriptsCollector(),
 		mountsCollector(),
 		fstabCollector(),
 		kernelCollector(),
