@@ -89,7 +89,7 @@ func TestSecretsOfAccountsStayOutOfTables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []string{"0123456789", "$6$", "AAAAC3", "abc$def"} {
+	for _, secret := range []string{"0123456789", "$6$", "AAAAC3", "abc$def", "hunter"} {
 		if bytes.Contains(b, []byte(secret)) {
 			t.Errorf("a row holds %q", secret)
 		}
