@@ -2,7 +2,6 @@ package device
 
 import (
 	"bytes"
-	"context"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -78,7 +77,7 @@ func TestEveryKindOfDeviceAnswersAlike(t *testing.T) {
 	for name, k := range sampleKinds(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, err := Open(context.Background(), k.path, k.opt)
+			d, err := openFor(t, k.path, k.opt)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -102,7 +101,7 @@ func TestEveryKindOfImageAnswersAlike(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			img := makeImage(t, src, cmd)
-			d, err := Open(context.Background(), img, OpenOptions{})
+			d, err := openFor(t, img, OpenOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -123,7 +123,7 @@ func (x *index) split(name string) (dir, base string, ok bool) {
 // It tells whether the name would have left the tree.
 func cleanName(name string) (clean string, outside bool) {
 	name = strings.Trim(strings.TrimPrefix(name, "./"), "/")
-	if !strings.HasPrefix(name, ".") && !strings.Contains(name, "/.") && !strings.Contains(name, "//") {
+	if isClean(name) {
 		return name, false
 	}
 	var parts []string
@@ -139,6 +139,17 @@ func cleanName(name string) (clean string, outside bool) {
 		}
 	}
 	return strings.Join(parts, "/"), outside
+}
+
+// isClean tells whether a name without outer slashes has no empty, "." or ".." component.
+func isClean(name string) bool {
+	for rest, more := name, name != ""; more; {
+		var p string
+		if p, rest, more = strings.Cut(rest, "/"); !plain(p) {
+			return false
+		}
+	}
+	return true
 }
 
 // dir gives the directory of a clean name, following links inside the tree as extracting

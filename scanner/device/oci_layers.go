@@ -17,6 +17,7 @@ type layerLoader struct {
 	*tarLoader
 	ctx   context.Context
 	outer scanner.FS
+	files []io.Closer // layers that stay open
 }
 
 // openContainer makes a device of the image in the tree outer, an OCI layout or a docker archive.
@@ -43,15 +44,16 @@ func openContainer(ctx context.Context, outer scanner.FS, origin string, opt Ope
 	} else {
 		err = l.loadStream(img, again, opt.Keep != nil)
 	}
-	if err != nil {
-		return nil, err
+	if err == nil && x.count == topNode+1 {
+		err = fmt.Errorf("image %s holds no files: %s", img.label(), strings.Join(x.notes.strings(), "; "))
 	}
-	if x.count == topNode+1 {
-		return nil, fmt.Errorf("image %s holds no files: %s", img.label(), strings.Join(x.notes.strings(), "; "))
+	if err != nil {
+		closeAll(l.files)
+		return nil, err
 	}
 	l.store.finish()
 	d := x.device(img.kind, fmt.Sprintf("%s %s (%s)", img.kind, origin, img.label()))
-	d.identity.Profile = "container-image"
+	d.identity.Profile, d.files = "container-image", l.files
 	return d, nil
 }
 
@@ -120,6 +122,7 @@ func (l *layerLoader) withLayer(ly layer, read func(in *tarInput, source uint64)
 	if err != nil {
 		return err
 	}
+	l.files = append(l.files, f)
 	head := make([]byte, sniffSize)
 	n, err := f.ReadAt(head, 0)
 	if err != nil && err != io.EOF {
@@ -136,7 +139,6 @@ func (l *layerLoader) withLayer(ly layer, read func(in *tarInput, source uint64)
 		}
 		return read(fileInput(l.ctx, f, f.Size()), source)
 	}
-	defer f.Close()
 	in, done, err := unpackInput(l.ctx, io.NewSectionReader(f, 0, f.Size()), packed)
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ func eachForm(t *testing.T, b blobs, opt OpenOptions, check func(t *testing.T, d
 	t.Helper()
 	for form, path := range map[string]string{"directory": b.dir(t), "tar": inFile(t, b.tar(t)), "tar.zst": inFile(t, zstOf(b.tar(t)))} {
 		t.Run(form, func(t *testing.T) {
-			d, err := Open(context.Background(), path, opt)
+			d, err := openFor(t, path, opt)
 			check(t, d, err)
 		})
 	}
@@ -170,7 +170,7 @@ func TestOneImageOfSeveralIsChosen(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Open(context.Background(), twoPlatforms(t).dir(t), OpenOptions{Root: "plan9"}); err == nil || !strings.Contains(err.Error(), `holds no image "plan9"; it has "app:3 windows/amd64"`) {
+	if _, err := openFor(t, twoPlatforms(t).dir(t), OpenOptions{Root: "plan9"}); err == nil || !strings.Contains(err.Error(), `holds no image "plan9"; it has "app:3 windows/amd64"`) {
 		t.Errorf("%v", err)
 	}
 }
@@ -235,7 +235,7 @@ func TestLinksInAnImageLayoutDoNotLeaveIt(t *testing.T) {
 	if err := os.Symlink(secret, filepath.Join(dir, fmt.Sprintf("%064x/layer.tar", 2))); err != nil {
 		t.Fatal(err)
 	}
-	d, err := Open(context.Background(), dir, OpenOptions{})
+	d, err := openFor(t, dir, OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

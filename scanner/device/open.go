@@ -104,8 +104,8 @@ func openFolder(ctx context.Context, name string, opt OpenOptions) (scanner.Devi
 	}
 	if fsys := newFS(t); isImageArchive(fsys) {
 		d, err := openContainer(ctx, fsys, filepath.Base(name), opt, nil)
+		t.close() // the layers are open
 		if err != nil {
-			t.close()
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		return d, nil

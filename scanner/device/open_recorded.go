@@ -15,7 +15,7 @@ type recorded struct {
 	probes   map[scanner.Source]reply
 	// missing is why other sources give nothing: scanner.ErrUnavailable when nil.
 	missing error
-	file    io.Closer // that contents are read from, nil when they are in memory
+	files   []io.Closer // that contents are read from
 }
 
 // reply is what a live source said.
@@ -30,19 +30,21 @@ func (d *recorded) reading(f io.Closer, needed bool) scanner.Device {
 	case d == nil:
 		return nil
 	case needed:
-		d.file = f
+		d.files = append(d.files, f)
 	default:
 		f.Close()
 	}
 	return d
 }
 
-// Close gives back the file that contents were read from.
-func (d *recorded) Close() error {
-	if d.file == nil {
-		return nil
+// Close gives back the files that contents were read from.
+func (d *recorded) Close() error { return closeAll(d.files) }
+
+func closeAll(files []io.Closer) (err error) {
+	for _, f := range files {
+		err = first(err, f.Close())
 	}
-	return d.file.Close()
+	return err
 }
 
 func (d *recorded) Identity() scanner.Identity { return d.identity }

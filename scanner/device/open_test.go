@@ -63,17 +63,17 @@ func TestNothingRecognisedSaysWhatWasLookedAt(t *testing.T) {
 		if err := os.WriteFile(file, b, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Open(context.Background(), file, OpenOptions{})
+		_, err := openFor(t, file, OpenOptions{})
 		if !errors.Is(err, ErrNothingRecognised) || !strings.HasPrefix(err.Error(), file+": nothing recognised: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, name := range []string{filepath.Join(dir, "empty"), os.DevNull} {
-		if _, err := Open(context.Background(), name, OpenOptions{}); err == nil || !strings.Contains(err.Error(), "nothing recognised") {
+		if _, err := openFor(t, name, OpenOptions{}); err == nil || !strings.Contains(err.Error(), "nothing recognised") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := Open(context.Background(), filepath.Join(dir, "nothing"), OpenOptions{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := openFor(t, filepath.Join(dir, "nothing"), OpenOptions{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}
 }

@@ -8,11 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -245,60 +243,4 @@ func opWord(op uint8) string {
 		return "head"
 	}
 	return scanner.Algo(op - opHead).String()
-}
-
-func appendTime(b []byte, t uint64) []byte {
-	if t == unknownTime {
-		return append(b, '-')
-	}
-	b = strconv.AppendUint(b, t>>30, 10)
-	if ns := t & (1<<30 - 1); ns != 0 {
-		b = append(b, strings.TrimRight(fmt.Sprintf(".%09d", ns), "0")...)
-	}
-	return b
-}
-
-// appendEscaped writes a name as text without tabs and line breaks: a backslash, a control
-// character and a byte that is not UTF-8 become \xHH.
-func appendEscaped(b []byte, s string) []byte {
-	for i := 0; i < len(s); {
-		r, n := utf8.DecodeRuneInString(s[i:])
-		if r < ' ' || r == 0x7f || r == '\\' || r == utf8.RuneError && n == 1 {
-			b = fmt.Appendf(b, `\x%02x`, s[i])
-		} else {
-			b = append(b, s[i:i+n]...)
-		}
-		i += n
-	}
-	return b
-}
-
-// unixMode is the other way of scanner.ModeOf.
-func unixMode(m fs.FileMode) uint16 {
-	v := uint16(m.Perm())
-	for _, bit := range []struct {
-		go1  fs.FileMode
-		unix uint16
-	}{{fs.ModeSetuid, 0o4000}, {fs.ModeSetgid, 0o2000}, {fs.ModeSticky, 0o1000}} {
-		if m&bit.go1 != 0 {
-			v |= bit.unix
-		}
-	}
-	switch m.Type() {
-	case 0:
-		return v | typeReg
-	case fs.ModeDir:
-		return v | typeDir
-	case fs.ModeSymlink:
-		return v | typeLink
-	case fs.ModeNamedPipe:
-		return v | typeFIFO
-	case fs.ModeSocket:
-		return v | typeSocket
-	case fs.ModeDevice:
-		return v | typeBlock
-	case fs.ModeDevice | fs.ModeCharDevice:
-		return v | typeChar
-	}
-	return v
 }

@@ -48,7 +48,8 @@ type recordingReader struct {
 	store  *store
 	device *recorded
 	table  bool // was there
-	bodies int  // that the table promises
+	fields []string
+	bodies int // that the table promises
 }
 
 func (r *recordingReader) read() error {
@@ -160,7 +161,11 @@ func (r *recordingReader) readTable(text io.Reader) error {
 			err = fmt.Errorf("longer than %d bytes", maxRecordingLine)
 		}
 		if err == nil {
-			err = r.line(strings.Split(string(l[:len(l)-1]), "\t"))
+			r.fields = r.fields[:0]
+			for f := range strings.SplitSeq(string(l[:len(l)-1]), "\t") {
+				r.fields = append(r.fields, f)
+			}
+			err = r.line(r.fields)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: line %d: %w", recordingTable, n, cutOff(err))
@@ -173,7 +178,7 @@ func (r *recordingReader) line(fields []string) error {
 	if err != nil {
 		return err
 	}
-	if clean, _ := cleanName(name); "/"+clean != name || len(name) > maxName || strings.IndexByte(name, 0) >= 0 {
+	if name == "" || name[0] != '/' || !isClean(name[1:]) || len(name) > maxName || strings.IndexByte(name, 0) >= 0 {
 		return fmt.Errorf("%q is no clean absolute name", fields[0])
 	}
 	s := r.store
@@ -359,41 +364,4 @@ func (r *recordingReader) body(h *tarHeader) error {
 	r.bodies--
 	_, err := io.CopyN(s.bodies, r.in, h.size)
 	return cutOff(err)
-}
-
-// unescape is the other way of appendEscaped.
-func unescape(s string) (string, error) {
-	if strings.IndexByte(s, '\\') < 0 {
-		return s, nil
-	}
-	var b strings.Builder
-	for {
-		plain, rest, ok := strings.Cut(s, `\x`)
-		b.WriteString(plain)
-		if !ok {
-			break
-		}
-		if len(rest) < 2 {
-			return "", fmt.Errorf("%.60q: an escape is cut off", s)
-		}
-		c, err := strconv.ParseUint(rest[:2], 16, 8)
-		if err != nil {
-			return "", fmt.Errorf("%.60q: an escape is not hex", s)
-		}
-		b.WriteByte(byte(c))
-		s = rest[2:]
-	}
-	return b.String(), nil
-}
-
-// parseTime is the other way of appendTime.
-func parseTime(s string) (uint64, error) {
-	if s == "-" {
-		return unknownTime, nil
-	}
-	t, err := paxTime(s)
-	if err != nil {
-		return 0, err
-	}
-	return packTime(t), nil
 }

@@ -29,7 +29,7 @@ func recordingOf(t testing.TB, dev scanner.Device, opt RecordOptions, look func(
 
 func replay(t testing.TB, recording []byte) scanner.Device {
 	t.Helper()
-	d, err := Open(context.Background(), inFile(t, recording), OpenOptions{})
+	d, err := openFor(t, inFile(t, recording), OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestARecordingOfEveryKindAnswersAsTheDeviceDid(t *testing.T) {
 	for name, k := range sampleKinds(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d, err := Open(context.Background(), k.path, k.opt)
+			d, err := openFor(t, k.path, k.opt)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,11 +4,13 @@ import (
 	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +19,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"picket/scanner"
 )
 
 // sample is one file of the tree that every kind of device is tried with.
@@ -356,4 +360,13 @@ func inFile(t testing.TB, b []byte) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// openFor opens a device for as long as a test runs.
+func openFor(t testing.TB, path string, opt OpenOptions) (scanner.Device, error) {
+	d, err := Open(context.Background(), path, opt)
+	if c, ok := d.(io.Closer); ok {
+		t.Cleanup(func() { c.Close() })
+	}
+	return d, err
 }

@@ -2,13 +2,10 @@ package device
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -27,14 +24,13 @@ type tarHeader struct {
 	mtime    time.Time
 	size     int64 // bytes that follow the header, without padding
 	xattrs   []xattr
-	// sparse is set when what follows is a map of the file's holes and the rest. raw then
-	// holds all of its headers.
-	sparse bool
-	raw    []byte
+	sparse   bool   // what follows is a map of the file's holes, maybe, and the rest
+	raw      []byte // all of its headers, as they are
 }
 
 var (
 	errTarChecksum = errors.New("no header where one should be (checksum is wrong)")
+	errTarSize     = errors.New("size of a file is not a number")
 	errTarExtra    = fmt.Errorf("an extended header is longer than %d bytes", maxTarExtra)
 )
 
@@ -45,20 +41,6 @@ type tarReader struct {
 	// ended is set when the archive's end mark was there.
 	ended bool
 	last  string
-}
-
-// paxRecords are what one extended header says.
-type paxRecords struct {
-	list [][2]string
-}
-
-func (p paxRecords) get(key string) string {
-	for _, kv := range p.list {
-		if kv[0] == key {
-			return kv[1]
-		}
-	}
-	return ""
 }
 
 // isTar tells whether a file starts with a tar header.
@@ -133,14 +115,13 @@ func tarText(b []byte) string {
 // next gives the next file's header, or io.EOF after the last.
 func (r *tarReader) next(h *tarHeader) error {
 	*h = tarHeader{raw: h.raw[:0]}
-	var pax paxRecords
-	var longName, longLink string
+	var x tarExtras
 	for {
 		b, err := r.in.block()
+		if err == io.EOF && x.any {
+			return io.ErrUnexpectedEOF
+		}
 		if err != nil {
-			if err == io.EOF && (longName != "" || longLink != "" || pax.list != nil) {
-				err = io.ErrUnexpectedEOF
-			}
 			return err
 		}
 		if b[0] == 0 && isZero(b) {
@@ -152,49 +133,48 @@ func (r *tarReader) next(h *tarHeader) error {
 		}
 		size, ok := tarNumber(b[124:136])
 		if !ok || size < 0 {
-			return errors.New("size of a file is not a number")
+			return errTarSize
 		}
-		kind := b[156]
-		switch kind {
-		case 'x', 'X', 'g', 'L', 'K':
-			h.raw = append(h.raw, b...)
-			text, err := r.extra(h, size)
-			if err != nil {
-				return err
-			}
-			switch kind {
-			case 'L':
-				longName = tarText(text)
-			case 'K':
-				longLink = tarText(text)
-			case 'g':
-				r.global, err = parsePAX(text)
-				h.raw = h.raw[:0]
-			default:
-				pax, err = parsePAX(text)
-			}
-			if err != nil {
-				return err
-			}
-			continue
-		}
+		start, kind := len(h.raw), b[156]
 		h.raw = append(h.raw, b...)
-		h.fill(b, kind, size)
-		if longName != "" {
-			h.name = longName
+		if !strings.ContainsRune("xXgLK", rune(kind)) {
+			h.fill(b, kind, size)
+			return r.finish(h, &x)
 		}
-		if longLink != "" {
-			h.link = longLink
-		}
-		if err := h.apply(r.global, true); err != nil {
+		text, err := r.extra(h, size)
+		if err != nil {
 			return err
 		}
-		if err := h.apply(pax, false); err != nil {
+		if err := r.take(&x, kind, text); err != nil {
 			return err
 		}
-		r.last = h.name
-		return r.finish(h, pax)
+		if kind == 'g' { // is not of this file
+			h.raw = h.raw[:start]
+		}
 	}
+}
+
+// tarExtras is what extended headers say of the file that follows.
+type tarExtras struct {
+	any            bool
+	pax            paxRecords
+	longName, link string
+}
+
+// take reads an extended header. A global one is for all files that follow.
+func (r *tarReader) take(x *tarExtras, kind byte, text []byte) (err error) {
+	x.any = true
+	switch kind {
+	case 'L':
+		x.longName = tarText(text)
+	case 'K':
+		x.link = tarText(text)
+	case 'g':
+		r.global, err = parsePAX(text)
+	default:
+		x.pax, err = parsePAX(text)
+	}
+	return err
 }
 
 // extra reads what follows an extended header's block.
@@ -251,145 +231,56 @@ func tarID(b []byte) int64 {
 	return -1
 }
 
-// finish settles the kind and size of a file and passes a sparse file's further headers.
-func (r *tarReader) finish(h *tarHeader, pax paxRecords) error {
+// finish lets extended headers override a file's header and settles its kind and size.
+func (r *tarReader) finish(h *tarHeader, x *tarExtras) error {
+	if x.longName != "" {
+		h.name = x.longName
+	}
+	if x.link != "" {
+		h.link = x.link
+	}
+	if err := h.apply(r.global, true); err != nil {
+		return err
+	}
+	if err := h.apply(x.pax, false); err != nil {
+		return err
+	}
+	r.last = h.name
 	switch h.kind {
 	case 0, '0', '7':
 		h.kind = '0'
 		if strings.HasSuffix(h.name, "/") { // as before POSIX
 			h.kind, h.size = '5', 0
 		}
-		h.sparse = pax.get("GNU.sparse.major") != "" || pax.get("GNU.sparse.map") != "" || pax.get("GNU.sparse.numblocks") != ""
+		for _, key := range []string{"GNU.sparse.major", "GNU.sparse.map", "GNU.sparse.numblocks"} {
+			h.sparse = h.sparse || x.pax.get(key) != ""
+		}
 	case 'S':
 		h.kind, h.sparse = '0', true
-		for more := h.raw[len(h.raw)-blockSize+482] != 0; more; {
-			if len(h.raw) > 4*maxTarExtra {
-				return errTarExtra
-			}
-			b, err := r.in.block()
-			if err != nil {
-				return cutOff(err)
-			}
-			h.raw = append(h.raw, b...)
-			more = b[504] != 0
+		if err := r.sparseMap(h); err != nil {
+			return err
 		}
 	case '1', '2', '3', '4', '5', '6':
 		h.size = 0
 	}
 	if h.size > math.MaxInt64-blockSize {
-		return errors.New("size of a file is not a number")
-	}
-	if !h.sparse {
-		h.raw = h.raw[:0]
+		return errTarSize
 	}
 	return nil
 }
 
-// parsePAX reads the records of an extended header: "LENGTH KEY=VALUE\n".
-func parsePAX(b []byte) (paxRecords, error) {
-	var p paxRecords
-	for len(b) > 0 {
-		if b[0] == 0 {
-			break // some writers pad
+// sparseMap reads the further blocks of GNU tar's old map of a file's holes.
+func (r *tarReader) sparseMap(h *tarHeader) error {
+	for more := h.raw[len(h.raw)-blockSize+482] != 0; more; {
+		if len(h.raw) > 4*maxTarExtra {
+			return errTarExtra
 		}
-		digits, _, ok := bytes.Cut(b, []byte(" "))
-		n, err := strconv.Atoi(string(digits))
-		if !ok || err != nil || n <= len(digits)+2 || n > len(b) || b[n-1] != '\n' {
-			return p, errors.New("an extended header is garbled")
-		}
-		key, value, ok := strings.Cut(string(b[len(digits)+1:n-1]), "=")
-		if !ok || key == "" {
-			return p, errors.New("an extended header is garbled")
-		}
-		p.list = append(p.list, [2]string{key, value})
-		b = b[n:]
-	}
-	return p, nil
-}
-
-// apply lets an extended header's records override a header's fields. Global ones say
-// nothing of one file's name and size.
-func (h *tarHeader) apply(p paxRecords, global bool) error {
-	for _, kv := range p.list {
-		key, value := kv[0], kv[1]
-		var err error
-		switch key {
-		case "path", "linkpath", "size":
-			if global || value == "" {
-				break
-			}
-			switch key {
-			case "path":
-				h.name = value
-			case "linkpath":
-				h.link = value
-			default:
-				if h.size, err = strconv.ParseInt(value, 10, 64); h.size < 0 {
-					err = strconv.ErrRange
-				}
-			}
-		case "uid":
-			h.uid, err = strconv.ParseInt(value, 10, 64)
-		case "gid":
-			h.gid, err = strconv.ParseInt(value, 10, 64)
-		case "mtime":
-			h.mtime, err = paxTime(value)
-		case "RHT.security.selinux":
-			h.xattrs = append(h.xattrs, xattr{"security.selinux", value})
-		default:
-			err = h.xattr(key, value)
-		}
+		b, err := r.in.block()
 		if err != nil {
-			return fmt.Errorf("extended header says %s=%.60q: %w", key, value, err)
+			return cutOff(err)
 		}
+		h.raw = append(h.raw, b...)
+		more = b[504] != 0
 	}
 	return nil
-}
-
-// xattr keeps a record that holds an extended attribute, as GNU tar and star or as
-// libarchive writes it.
-func (h *tarHeader) xattr(key, value string) error {
-	if name, ok := strings.CutPrefix(key, "SCHILY.xattr."); ok {
-		h.xattrs = append(h.xattrs, xattr{name, value})
-		return nil
-	}
-	name, ok := strings.CutPrefix(key, "LIBARCHIVE.xattr.")
-	if !ok {
-		return nil
-	}
-	name, err := url.PathUnescape(name)
-	if err != nil {
-		return err
-	}
-	b, err := base64.StdEncoding.DecodeString(value)
-	if err != nil {
-		if b, err = base64.RawStdEncoding.DecodeString(value); err != nil {
-			return err
-		}
-	}
-	for _, x := range h.xattrs { // libarchive writes both forms
-		if x.name == name {
-			return nil
-		}
-	}
-	h.xattrs = append(h.xattrs, xattr{name, string(b)})
-	return nil
-}
-
-// paxTime reads seconds since 1970 with a fraction.
-func paxTime(s string) (time.Time, error) {
-	whole, frac, _ := strings.Cut(s, ".")
-	sec, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil {
-		return time.Time{}, err
-	}
-	frac = (frac + "000000000")[:9]
-	ns, err := strconv.ParseUint(frac, 10, 32)
-	if err != nil {
-		return time.Time{}, err
-	}
-	if strings.HasPrefix(whole, "-") {
-		ns = -ns
-	}
-	return time.Unix(sec, int64(ns)), nil
 }
