@@ -13,10 +13,13 @@ func interfacesCollector() scanner.Collector {
 		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceInterfaces}},
 		Collect: func(ctx context.Context, in *scanner.Input) scanner.Table {
 			rows, absent := probed[[]Interface](ctx, in, scanner.SourceInterfaces)
+			if absent != "" {
+				return scanner.Table{Absent: absent}
+			}
 			for i := range rows {
 				rows[i].Where = "/sys/class/net/" + rows[i].Name
 			}
-			return scanner.Table{Rows: rows, Absent: absent}
+			return scanner.Table{Rows: rows}
 		},
 	}
 }
@@ -27,10 +30,13 @@ func routesCollector() scanner.Collector {
 		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceRoutes}},
 		Collect: func(ctx context.Context, in *scanner.Input) scanner.Table {
 			rows, absent := probed[[]Route](ctx, in, scanner.SourceRoutes)
+			if absent != "" {
+				return scanner.Table{Absent: absent}
+			}
 			for i := range rows {
 				rows[i].Where = "routing table"
 			}
-			return scanner.Table{Rows: rows, Absent: absent}
+			return scanner.Table{Rows: rows}
 		},
 	}
 }
