@@ -229,9 +229,10 @@ func fixture(t *testing.T, files []txtarFile) scanner.Device {
 			fmt.Fprintf(&sums, "%s  %s\n", hex.EncodeToString(sum), p[1:])
 		}
 	}
+	const installed = "mtime=2026-01-10T00:00:00Z"
 	for _, f := range []txtarFile{
-		{name: "var/lib/dpkg/status", data: "Package: base\nStatus: install ok installed\nPriority: required\nSection: admin\nInstalled-Size: 1024\nMaintainer: Debian Base <base@lists.debian.org>\nArchitecture: amd64\nVersion: 1.0-1\nConffiles:\n" + conf.String() + "Description: everything on this device\n"},
-		{name: "var/lib/dpkg/info/base.list", data: list.String()},
+		{name: "var/lib/dpkg/status", attrs: installed, data: "Package: base\nStatus: install ok installed\nPriority: required\nSection: admin\nInstalled-Size: 1024\nMaintainer: Debian Base <base@lists.debian.org>\nArchitecture: amd64\nVersion: 1.0-1\nConffiles:\n" + conf.String() + "Description: everything on this device\n"},
+		{name: "var/lib/dpkg/info/base.list", attrs: installed, data: list.String()},
 		{name: "var/lib/dpkg/info/base.md5sums", data: sums.String()},
 		{name: "var/lib/dpkg/arch", data: "amd64\n"},
 	} {

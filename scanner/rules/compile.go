@@ -40,6 +40,9 @@ func (l *Loader) check(r *Rule, root *yaml.Node) error {
 	if r.Empty == "" {
 		r.Empty = "passed"
 	}
+	for _, text := range []*string{&r.Means, &r.Fix, &r.FalsePositives} {
+		*text = strings.Join(strings.Fields(*text), " ") // line ends are those of the file
+	}
 	for _, c := range []struct {
 		key, got string
 		ok       bool

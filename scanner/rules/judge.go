@@ -230,8 +230,8 @@ func (c *ruleCase) add(row reflect.Value, sev scanner.Severity) {
 		c.index[subject] = i
 		c.findings = append(c.findings, scanner.Finding{
 			Key: scanner.FindingKey(r.ID, subject), Rule: r.ID, Title: r.Title, Category: r.Category,
-			FalsePositives: r.FPRisk, Subject: subject, Means: strings.TrimSpace(r.fill(r.Means, row)),
-			Fix: strings.TrimSpace(r.fill(r.Fix, row)), Attack: r.Attack,
+			FalsePositives: r.FPRisk, Subject: subject, Means: r.fill(r.Means, row),
+			Fix: r.fill(r.Fix, row), Attack: r.Attack,
 		})
 	}
 	f := &c.findings[i]
