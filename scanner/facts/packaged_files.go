@@ -20,7 +20,7 @@ type PackagedFile struct {
 	Path         string `expr:"path" json:"path" doc:"absolute path; links in the parents are resolved"`
 	Package      string `expr:"package" json:"package" doc:"package that owns it"`
 	Manager      string `expr:"manager" json:"manager" doc:"package manager that knows it"`
-	Kind         string `expr:"kind" json:"kind" doc:"program, library, module or kernel"`
+	Kind         string `expr:"kind" json:"kind" doc:"program, library, module, kernel, or file list for the package manager's own record"`
 	Missing      bool   `expr:"missing" json:"missing,omitempty" doc:"it is not there"`
 	Changed      bool   `expr:"changed" json:"changed,omitempty" doc:"its content has another digest than the package recorded"`
 	Retyped      bool   `expr:"retyped" json:"retyped,omitempty" doc:"something else than a regular file stands in its place"`
@@ -47,7 +47,7 @@ func packagedFilesCollector() scanner.Collector {
 		Table: "packaged_files", Doc: "packaged programs, libraries and kernel modules that differ from the package database",
 		Row: PackagedFile{},
 		Reads: scanner.Reads{Meta: []string{"/bin/**", "/sbin/**", "/lib*/**", "/usr/bin/**", "/usr/sbin/**", "/usr/games/**",
-			"/usr/lib*/**", "/usr/libexec/**", "/boot/vmlinuz*"}},
+			"/usr/lib*/**", "/usr/libexec/**", "/boot/vmlinuz*", path.Clean(dpkgInfo)}},
 		Needs:   []string{"packages"},
 		Collect: collectPackagedFiles,
 	}
@@ -78,6 +78,7 @@ func collectPackagedFiles(ctx context.Context, in *scanner.Input) scanner.Table 
 			out = append(out, *r)
 		}
 	}
+	out = append(out, missingLists(in, &t)...)
 	slices.SortFunc(out, func(a, b PackagedFile) int { return strings.Compare(a.Path, b.Path) })
 	t.Rows = out
 	if out == nil {
@@ -229,4 +230,33 @@ func (c *packagedCheck) digest(j *packagedProgram, info *scanner.Info, row *Pack
 	}
 	c.compared.Add(1)
 	row.Changed = !bytes.HasPrefix(got, j.owned.Digest)
+}
+
+// missingLists finds packages of dpkg whose file list is gone while others have theirs.
+func missingLists(in *scanner.Input, t *scanner.Table) []PackagedFile {
+	packages, _ := scanner.Rows[Package](in, "packages")
+	r := newReader(in, t)
+	entries, err := r.fs.ReadDir(dpkgInfo)
+	r.note(err)
+	there := map[string]bool{}
+	for i := range entries {
+		if name, ok := strings.CutSuffix(entries[i].Name, ".list"); ok {
+			there[name] = true
+		}
+	}
+	if len(there) == 0 {
+		return nil // made without them: small images
+	}
+	var out []PackagedFile
+	for i := range packages {
+		p := &packages[i]
+		if p.Manager != "dpkg" || p.Status != "installed" || !strings.HasPrefix(p.Where, "/var/lib/dpkg/status:") {
+			continue
+		}
+		if !there[p.ID] && !there[p.Name] && !there[p.Name+":"+p.Arch] && len(out) < maxPackagedRows {
+			name := dpkgInfo + p.ID + ".list"
+			out = append(out, PackagedFile{Path: name, Package: p.ID, Manager: p.Manager, Kind: "file list", Missing: true, UID: -1, Where: p.Where})
+		}
+	}
+	return out
 }

@@ -88,6 +88,24 @@ func TestPackagedFilesThatDiffer(t *testing.T) {
 	}
 }
 
+func TestPackagesWithoutFileList(t *testing.T) {
+	t.Parallel()
+	status := func(names ...string) string {
+		out := "-- etc/os-release --\nID=debian\n-- var/lib/dpkg/status --\n"
+		for _, n := range names {
+			out += "Package: " + n + "\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n\n"
+		}
+		return out
+	}
+	_, rows := packagedRows(t, status("a", "b")+"-- var/lib/dpkg/info/a.list --\n/.\n", scanner.DigestsAll)
+	if len(rows) != 1 || rows[0].Package != "b" || rows[0].Kind != "file list" || !rows[0].Missing {
+		t.Errorf("one list is gone: %+v", rows)
+	}
+	if _, rows := packagedRows(t, status("a", "b"), scanner.DigestsAll); len(rows) != 0 {
+		t.Errorf("made without lists: %+v", rows)
+	}
+}
+
 func TestPackagedFilesWithoutDigestsAreUnknownNotFine(t *testing.T) {
 	t.Parallel()
 	table, rows := packagedRows(t, packagedBase("-- usr/bin/ls mode=0755 --\nchanged\n"+goodLibx+conf), scanner.DigestsNone)
