@@ -69,6 +69,7 @@ func (inv *inventory) apkRow(file string, p *parse.ApkPackage) Package {
 	if p.BrokenFiles || p.BrokenScript {
 		row.Status = "broken"
 	}
+	row.Origin = originOf(row.Maintainer)
 	row.ShortVersion = parse.ShortVersion("apk", row.Version)
 	row.PURL = parse.PURL{Type: "apk", Namespace: inv.vendor, Name: row.Name, Version: row.Version,
 		Qualifiers: [][2]string{{"arch", row.Arch}, {"distro", inv.distro}}}.String()

@@ -142,6 +142,9 @@ func (d *dpkgReader) stanza(file string, s *parse.Stanza, c *parse.Complaints) {
 	if p.Version == "" && p.Status == "installed" {
 		c.Add(s.Line, "package "+p.Name+" has no version")
 	}
+	if p.Origin == "" {
+		p.Origin = originOf(p.Maintainer)
+	}
 	p.ShortVersion = parse.ShortVersion("dpkg", p.Version)
 	d.put(p, dpkgFiles{same: string(s.MultiArch) == "same", statusDir: strings.HasPrefix(file, dpkgStatusDir),
 		file: file, conffiles: bytes.Clone(s.Conffiles)}, c, s.Line)

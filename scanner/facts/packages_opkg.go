@@ -100,7 +100,9 @@ func (inv *inventory) opkgControl(dir string, p *Package) {
 	var c parse.Complaints
 	parse.Stanzas(b, 1, &c, func(s *parse.Stanza) bool {
 		p.Source, p.Maintainer, p.Summary = inv.word(s.Source), inv.word(s.Maintainer), text(s.Description)
-		p.Origin = inv.word(s.Origin)
+		if p.Origin = inv.word(s.Origin); p.Origin == "" {
+			p.Origin = originOf(p.Maintainer)
+		}
 		if s.InstalledSize != nil {
 			if size, ok := parse.Decimal(s.InstalledSize); ok {
 				p.BundleSize = size

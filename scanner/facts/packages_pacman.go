@@ -55,7 +55,7 @@ func (inv *inventory) pacmanPackage(file string, b []byte) (row int, ok bool) {
 	p := Package{
 		ID: d.Name, Name: d.Name, Version: d.Version, ShortVersion: parse.ShortVersion("pacman", d.Version),
 		Manager: "pacman", Arch: d.Arch, Source: d.Base, BundleSize: d.Size, DynamicSize: -1,
-		Maintainer: d.Packager, InstallTime: when(time.Unix(d.InstallDate, 0)), Scope: "system",
+		Maintainer: d.Packager, Origin: originOf(d.Packager), InstallTime: when(time.Unix(d.InstallDate, 0)), Scope: "system",
 		Status: "installed", Summary: d.Description, Where: at(file, 1),
 	}
 	if p.Source == "" {

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"context"
+	"encoding/base64"
 	"slices"
 	"strings"
 	"testing"
@@ -83,3 +84,6 @@ func TestPackagesOfEmptyDatabaseAreAbsent(t *testing.T) {
 		})
 	}
 }
+
+// encode gives bytes as a fixture's base64 content.
+func encode(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
