@@ -7,8 +7,8 @@ import (
 	"picket/scanner"
 )
 
-// maxOwnedPaths bounds the index of a hostile device; a desktop has 150,000.
-const maxOwnedPaths = 6 << 20
+// maxOwnedPaths bounds the index of a hostile device to some 150 MB; a desktop has 150,000 paths.
+const maxOwnedPaths = 3 << 20
 
 const digestBlock = 1 << 18 // bytes
 

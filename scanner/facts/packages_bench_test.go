@@ -15,7 +15,7 @@ import (
 	"picket/scanner/device"
 )
 
-const pathsPerPackage = 80 // of a Debian desktop
+const pathsPerPackage = 20 // a quarter of a Debian desktop's
 
 // dpkgTree writes a root filesystem with a dpkg database of n packages.
 func dpkgTree(b *testing.B, n int) scanner.Device {
