@@ -33,7 +33,7 @@ func lockdownCollector() scanner.Collector {
 			Globs: concat([]string{"/sys/bus/usb/devices/usb*/authorized_default", "/etc/modprobe.d/*.conf", "/etc/systemd/logind.conf", "/etc/systemd/logind.conf.d/*.conf",
 				"/etc/systemd/system/*.wants/usbguard.service", "/etc/systemd/system/rescue.service.d/*.conf", "/etc/systemd/system/emergency.service.d/*.conf",
 				"/proc/sys/kernel/sysrq"}, xorgFiles, grubFiles, sysctlGlobs),
-			Meta: concat([]string{"/etc/systemd/system/ctrl-alt-del.target", "/usr/lib/systemd/systemd", "/usr/bin/Xorg"}, terminals),
+			Meta: concat(usbStorage, []string{"/etc/systemd/system/ctrl-alt-del.target", "/usr/lib/systemd/systemd", "/usr/bin/Xorg"}, terminals),
 		},
 		Needs: []string{"os"}, Collect: collectLockdown,
 	}
@@ -64,8 +64,15 @@ func (l *lockdownReader) add(area, name string, open bool, detail, where string)
 	l.rows = append(l.rows, Lockdown{Area: area, Name: name, Open: open, Detail: detail, Where: where})
 }
 
-// usb: devices are taken unless the kernel is told to ask, usbguard asks, or sticks cannot be read.
+// usbStorage is the driver of USB sticks.
+var usbStorage = []string{"/lib/modules/*/kernel/drivers/usb/storage/usb-storage.ko*", "/lib/modules/*/usb-storage.ko"}
+
+// usb: devices are taken unless the kernel is told to ask, usbguard asks, or sticks cannot be
+// read for want of a driver.
 func (l *lockdownReader) usb() {
+	if len(l.glob(usbStorage...)) == 0 {
+		return
+	}
 	guarded, detail, where := l.wanted("usbguard.service"), "", "/sys/bus/usb"
 	for _, name := range l.glob("/sys/bus/usb/devices/usb*/authorized_default") {
 		detail, where = "authorized_default "+strings.TrimSpace(string(l.file(name))), name
