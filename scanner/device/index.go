@@ -3,6 +3,7 @@ package device
 import (
 	"fmt"
 	"hash/maphash"
+	"math"
 	"strings"
 	"time"
 )
@@ -254,9 +255,9 @@ func (x *index) set(id uint32, e *entry) {
 	}
 }
 
-// packID makes what is no user or group id unknown.
+// packID makes what is no user or group id unknown, and what scanner.Info cannot hold.
 func packID(id int64) int64 {
-	if id < 0 || id > 1<<32-1 {
+	if id < 0 || id > min(1<<32-1, math.MaxInt) {
 		return -1
 	}
 	return id

@@ -76,7 +76,7 @@ func TestGPTImageGivesARootForEachSlot(t *testing.T) {
 	t.Parallel()
 	images := fixtures(t)
 	b := disk(6000, map[int][]byte{100: images["ext4"], 2000: images["erofs-lz4"], 3000: images["squashfs-xz"]})
-	gptDisk(b, []gptPart{{"boot", 40, 80}, {"system a", 100, 1999}, {"system", 2000, 2999}, {"system", 3000, 3999}, {"beyond", 1 << 30, 1 << 31}})
+	gptDisk(b, []gptPart{{"boot", 40, 80}, {"system a", 100, 1999}, {"system", 2000, 2999}, {"system", 3000, 3999}, {"beyond", 1 << 30, 1<<31 - 1}})
 	check := func(t *testing.T, b []byte) []imageRoot {
 		t.Helper()
 		roots, err := openBytes(b)

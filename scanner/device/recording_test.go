@@ -249,7 +249,7 @@ func (c *changing) Lstat(name string) (scanner.Info, error) {
 	if c.n%2 == 0 && name == "/proc/x" {
 		return scanner.Info{}, pathErr("lstat", name, fs.ErrNotExist)
 	}
-	return scanner.Info{Name: base(name), Mode: modeFor(name), ModTime: time.Unix(int64(c.n), 5).UTC(), UID: 1 << 31, Dev: uint64(c.n)}, nil
+	return scanner.Info{Name: base(name), Mode: modeFor(name), ModTime: time.Unix(int64(c.n), 5).UTC(), UID: 1 << 30, Dev: uint64(c.n)}, nil
 }
 
 func modeFor(name string) fs.FileMode {

@@ -172,7 +172,9 @@ func TestOldAndForeignHeaders(t *testing.T) {
 		"RHT.security.selinux":             "system_u:object_r:etc_t:s0",
 		"LIBARCHIVE.xattr.security.nopads": "b25lCg",
 	}})
-	big := rawTar(t, tar.Header{Name: "etc/big", Typeflag: tar.TypeReg, Uid: 3_000_000_000, Gid: 1 << 40, Format: tar.FormatGNU, Mode: 0o600})
+	big := rawTar(t, tar.Header{Name: "etc/big", Typeflag: tar.TypeReg, Uid: 2_000_000_000, Format: tar.FormatGNU, Mode: 0o600})
+	copy(big[116:], "\x80\x00\x01\x00\x00\x00\x00\x00") // a group beyond all ids
+	fixChecksum(big)
 	global := rawTar(t, tar.Header{Typeflag: tar.TypeXGlobalHeader, PAXRecords: map[string]string{"comment": "a commit", "path": "evil", "mtime": "1.5"}}, reg("etc/global"))
 	var b []byte
 	b = append(b, v7...)
@@ -192,7 +194,7 @@ func TestOldAndForeignHeaders(t *testing.T) {
 			t.Errorf("%s: %q, %v", attr, v, err)
 		}
 	}
-	if in, _ := d.FS().Lstat("/etc/big"); in.UID != 3_000_000_000 || in.GID != -1 {
+	if in, _ := d.FS().Lstat("/etc/big"); in.UID != 2_000_000_000 || in.GID != -1 {
 		t.Errorf("owner %d:%d", in.UID, in.GID)
 	}
 	if in, _ := d.FS().Lstat("/etc/global"); in.ModTime.UnixNano() != 1.5e9 {

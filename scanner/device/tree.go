@@ -38,12 +38,6 @@ type digester interface {
 	digest(name string, algo scanner.Algo) ([]byte, error)
 }
 
-// linker is a tree that must follow links itself, because it does not hold all of them (a
-// recording holds what was asked for).
-type linker interface {
-	resolve(name string, followLast bool) (string, error)
-}
-
 const (
 	maxLinks  = 40   // as Linux: a chain longer than this is a loop
 	headSize  = 64   // bytes of a file that Head gives
@@ -90,9 +84,6 @@ func splitName(name string) ([]string, error) {
 
 // resolve gives the link-free name of name. The last component is followed if followLast.
 func (r *rooted) resolve(op, name string, followLast bool) (string, error) {
-	if l, ok := r.t.(linker); ok {
-		return l.resolve(name, followLast)
-	}
 	if i := strings.LastIndexByte(name, '/'); i > 0 && !followLast {
 		if dir, ok := r.dirs.get(name[:i]); ok && plain(name[i+1:]) {
 			return join(dir, name[i+1:]), nil
