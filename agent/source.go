@@ -63,7 +63,7 @@ func (f *sourceFlags) open(ctx context.Context) (scanner.Device, error) {
 	if f.image == "" {
 		return device.Live(ctx, device.LiveOptions{})
 	}
-	dev, err := device.Open(ctx, f.image, device.OpenOptions{Root: f.root, Keep: facts.Keep(facts.Collectors())})
+	dev, err := device.Open(ctx, f.image, device.OpenOptions{Root: f.root, Keep: facts.Keep(facts.Collectors()), Meta: facts.Fingerprinted(facts.Collectors())})
 	if err != nil {
 		return nil, fmt.Errorf("opening the device: %w", err)
 	}

@@ -18,6 +18,21 @@ func Keep(collectors []scanner.Collector) func(path string) bool {
 	return s.match
 }
 
+// Fingerprinted gives a test for the files of which some collector, without reading them,
+// wants first bytes or a digest. Patterns for the whole tree are left out: of every program an
+// archive keeps those anyway.
+func Fingerprinted(collectors []scanner.Collector) func(path string) bool {
+	s := &globSet{exact: map[string]bool{}}
+	for _, c := range collectors {
+		for _, g := range c.Reads.Meta {
+			if g != "/**" {
+				s.add(g)
+			}
+		}
+	}
+	return s.match
+}
+
 // globSet is a set of path patterns (scanner.Reads).
 type globSet struct {
 	exact    map[string]bool

@@ -143,21 +143,6 @@ func pemPreamble(body []byte) int {
 	return 0
 }
 
-// opensshHead gives the length of a key body's first 28 characters, where they are the magic
-// and the cipher's name of OpenSSH's format (PROTOCOL.key): they tell whether the key has a
-// passphrase, and nothing of the key.
-func opensshHead(body []byte) int {
-	const magic = "b3BlbnNzaC1rZXktdjEA" // "openssh-key-v1" and a zero byte
-	i := 0
-	for i < len(body) && (body[i] == '\n' || body[i] == '\r') {
-		i++
-	}
-	if !bytes.HasPrefix(body[i:], []byte(magic)) {
-		return 0
-	}
-	return min(i+28, len(body))
-}
-
 // RedactAccounts takes the hashes out of passwd, shadow, gshadow and files like them; the
 // scheme and the state of each password field stay.
 func RedactAccounts(b []byte) []byte {
