@@ -128,16 +128,23 @@ func rulesShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := findRule(set, args[0])
+			rs, err := findRule(set, args[0])
 			if err != nil {
 				return err
 			}
-			src, err := ruleSource(dir, r)
-			if err != nil {
-				return err
+			for i, r := range rs {
+				src, err := ruleSource(dir, r)
+				if err != nil {
+					return err
+				}
+				if i > 0 {
+					src = append([]byte("---\n"), src...)
+				}
+				if _, err := cmd.OutOrStdout().Write(src); err != nil {
+					return err
+				}
 			}
-			_, err = cmd.OutOrStdout().Write(src)
-			return err
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&dir, "rules", "", "rules from this `DIR` in place of the built-in ones")
@@ -151,12 +158,13 @@ func ruleSource(dir string, r *rules.Rule) ([]byte, error) {
 	return rules.Source(r)
 }
 
-func findRule(set *rules.Set, id string) (*rules.Rule, error) {
-	r, ok := set.Rule(strings.ToUpper(id))
-	if !ok {
+// findRule gives the rule of an id: several where platforms differ in how it is told.
+func findRule(set *rules.Set, id string) ([]*rules.Rule, error) {
+	rs := set.Rule(strings.ToUpper(id))
+	if len(rs) == 0 {
 		return nil, usageHint(fmt.Errorf("no rule %q%s", id, rules.DidYouMean(strings.ToUpper(id), set.IDs())), "see 'picket rules list'")
 	}
-	return r, nil
+	return rs, nil
 }
 
 func usageHint(err error, hint string) error { return &usageError{&hinted{err, hint}} }
@@ -267,15 +275,33 @@ func explainCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := findRule(set, args[0])
+			rs, err := findRule(set, args[0])
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return writeJSON(cmd.OutOrStdout(), describeRule(r))
+			if asJSON && len(rs) == 1 {
+				return writeJSON(cmd.OutOrStdout(), describeRule(rs[0]))
 			}
-			var out outputFlags
-			return report.Explain(cmd.OutOrStdout(), r, reads(r.Table), out.style(cmd.OutOrStdout()))
+			var (
+				all []ruleInfo
+				out outputFlags
+			)
+			for i, r := range rs {
+				if asJSON {
+					all = append(all, describeRule(r))
+					continue
+				}
+				if i > 0 {
+					fmt.Fprintln(cmd.OutOrStdout())
+				}
+				if err := report.Explain(cmd.OutOrStdout(), r, reads(r.Table), out.style(cmd.OutOrStdout())); err != nil {
+					return err
+				}
+			}
+			if asJSON {
+				return writeJSON(cmd.OutOrStdout(), all)
+			}
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&dir, "rules", "", "rules from this `DIR` in place of the built-in ones")

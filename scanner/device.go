@@ -77,9 +77,54 @@ const (
 	SourceInterfaces Source = "interfaces"
 	// SourceUname is a JSON object {"sysname","release","version","machine"}.
 	SourceUname Source = "uname"
+	// The sources below are of Android: text as its own commands print it, whether they ran
+	// now, over adb, or in a bugreport long ago.
+
+	// SourceGetprop is the text of `getprop`: "[name]: [value]" lines.
+	SourceGetprop Source = "getprop"
+	// SourcePS is the text of ps in the form of its Android version, all processes.
+	SourcePS Source = "ps"
+	// SourceGetenforce is the text of `getenforce`.
+	SourceGetenforce Source = "getenforce"
+	// SourceSettings* are the texts of `settings list NAMESPACE`: "key=value" lines, where a
+	// value may hold line ends.
+	SourceSettingsSystem Source = "settings/system"
+	SourceSettingsSecure Source = "settings/secure"
+	SourceSettingsGlobal Source = "settings/global"
+	// SourceIP* are the texts of `ip addr`, `ip route show table all`, `ip rule` and `ip neigh`.
+	SourceIPAddr  Source = "ip/addr"
+	SourceIPRoute Source = "ip/route"
+	SourceIPRule  Source = "ip/rule"
+	SourceIPNeigh Source = "ip/neigh"
+	// SourceNetstat is the text of `netstat -nap` or what there is of it.
+	SourceNetstat Source = "netstat"
+	// SourceLsmod is the text of lsmod.
+	SourceLsmod Source = "lsmod"
+	// SourceMount is the text of `mount`, or of /proc/mounts.
+	SourceMount Source = "mount"
+	// SourceMountInfo is the text of /proc/self/mountinfo.
+	SourceMountInfo Source = "mountinfo"
+	// SourceCmdline is the kernel's command line.
+	SourceCmdline Source = "cmdline"
+	// SourcePackageList is the text of `pm list packages -f -i -U` with or without -s, -3.
+	SourcePackageList Source = "pm/packages"
+	// SourceRootBinaries is a text of paths of su and the like that were found, one a line.
+	SourceRootBinaries Source = "root-binaries"
+	// SourceQFPackages, SourceQFProcesses and SourceQFFiles are the JSON arrays packages.json,
+	// processes.json and files.json of an AndroidQF acquisition.
+	SourceQFPackages  Source = "androidqf/packages"
+	SourceQFProcesses Source = "androidqf/processes"
+	SourceQFFiles     Source = "androidqf/files"
+	// SourceIntrusion is the NDJSON of Android's intrusion log: dns_event, connect_event and
+	// security_event objects, one a line.
+	SourceIntrusion Source = "intrusion-log"
+
 	// SourceBPF is a JSON array of probe.BPFProgram: programs loaded into the kernel.
 	SourceBPF Source = "bpf"
 )
+
+// Dumpsys is the source of the text that `dumpsys SERVICE` prints on Android.
+func Dumpsys(service string) Source { return Source("dumpsys/" + service) }
 
 // ErrUnavailable is wrapped by errors of sources and files that this device cannot give, as
 // against ones that are not there (fs.ErrNotExist) or may not be read (fs.ErrPermission).

@@ -41,8 +41,8 @@ const (
 
 // Judge is a rule set.
 type Judge interface {
-	// Tables names the tables that the rules range over.
-	Tables() []string
+	// Tables names the tables that the rules for a platform range over.
+	Tables(platform string) []string
 	// Judge applies the rules. ref is the reference time.
 	Judge(ctx context.Context, f *Facts) Verdict
 }
@@ -125,11 +125,11 @@ var ErrNothing = errors.New("nothing on this device could be read")
 // context ends or when the device gave nothing at all; a part that could not be read is said
 // in the report.
 func Scan(ctx context.Context, dev Device, opts Options) (*Report, error) {
-	order, err := plan(&opts)
+	id := dev.Identity()
+	order, err := plan(&opts, id.Platform)
 	if err != nil {
 		return nil, err
 	}
-	id := dev.Identity()
 	facts := &Facts{Tables: map[string]*Table{}, Ref: id.RecordedAt}
 	if facts.Ref.IsZero() {
 		facts.Ref = opts.Now
@@ -188,7 +188,7 @@ func judged(cs []Coverage) bool {
 }
 
 // plan orders the collectors that are needed, each after those whose tables it needs.
-func plan(opts *Options) ([]Collector, error) {
+func plan(opts *Options, platform string) ([]Collector, error) {
 	byName := make(map[string]Collector, len(opts.Collectors))
 	for _, c := range opts.Collectors {
 		byName[c.Table] = c
@@ -207,9 +207,11 @@ func plan(opts *Options) ([]Collector, error) {
 			return nil
 		}
 		state[name] = 1
-		for _, n := range c.Needs {
-			if err := visit(n, "table "+name); err != nil {
-				return err
+		if c.On(platform) {
+			for _, n := range c.Needs {
+				if err := visit(n, "table "+name); err != nil {
+					return err
+				}
 			}
 		}
 		state[name] = 2
@@ -218,7 +220,7 @@ func plan(opts *Options) ([]Collector, error) {
 	}
 	want := append([]string{}, opts.Tables...)
 	if opts.Judge != nil {
-		want = append(want, opts.Judge.Tables()...)
+		want = append(want, opts.Judge.Tables(platform)...)
 	}
 	if _, ok := byName["os"]; ok {
 		want = append(want, "os")
@@ -236,6 +238,9 @@ func plan(opts *Options) ([]Collector, error) {
 func collect(ctx context.Context, dev Device, c Collector, opts *Options, facts *Facts) (t *Table, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if platform := dev.Identity().Platform; !c.On(platform) {
+		return &Table{Name: c.Table, Inapplicable: platform + " has no such table"}, nil
 	}
 	if opts.View != nil {
 		dev = opts.View(c.Table, dev)
@@ -259,7 +264,7 @@ func collect(ctx context.Context, dev Device, c Collector, opts *Options, facts 
 
 func nothingRead(f *Facts) bool {
 	for _, t := range f.Tables {
-		if t.Absent == "" {
+		if t.Absent == "" && t.Inapplicable == "" {
 			return false
 		}
 	}

@@ -1,6 +1,7 @@
 package scanner_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -15,7 +16,10 @@ import (
 // noDevice is a device with nothing in it; the collectors of these tests do not look at it.
 type noDevice struct{ id scanner.Identity }
 
-func (d noDevice) Identity() scanner.Identity { return d.id }
+func (d noDevice) Identity() scanner.Identity {
+	d.id.Platform = cmp.Or(d.id.Platform, "linux")
+	return d.id
+}
 func (noDevice) FS() scanner.FS               { return nil }
 func (noDevice) Probe(context.Context, scanner.Source) ([]byte, error) {
 	return nil, scanner.ErrUnavailable
@@ -26,7 +30,7 @@ type row struct{}
 // tables is a judge that ranges over some tables and passes everything.
 type tables []string
 
-func (j tables) Tables() []string { return j }
+func (j tables) Tables(string) []string { return j }
 func (j tables) Judge(_ context.Context, f *scanner.Facts) scanner.Verdict {
 	var v scanner.Verdict
 	for _, t := range j {
@@ -42,7 +46,7 @@ func (j tables) Judge(_ context.Context, f *scanner.Facts) scanner.Verdict {
 // findings is a judge that finds what it is told.
 type findings []scanner.Finding
 
-func (findings) Tables() []string { return []string{"a"} }
+func (findings) Tables(string) []string { return []string{"a"} }
 func (j findings) Judge(context.Context, *scanner.Facts) scanner.Verdict {
 	return scanner.Verdict{Findings: j, Coverage: []scanner.Coverage{{Rule: "R", Outcome: scanner.Failed}}}
 }
@@ -241,5 +245,24 @@ func TestMatchName(t *testing.T) {
 		if got := scanner.MatchName(c.pattern, c.name); got != c.want {
 			t.Errorf("MatchName(%q, %q) = %v", c.pattern, c.name, got)
 		}
+	}
+}
+
+func TestATableOfAnotherPlatformIsInapplicable(t *testing.T) {
+	t.Parallel()
+	ran := false
+	c := scanner.Collector{Table: "a", Platforms: []string{"android"}, Needs: []string{"b"}, Collect: func(context.Context, *scanner.Input) scanner.Table {
+		ran = true
+		return scanner.Table{Rows: []struct{}{}}
+	}}
+	other := scanner.Collector{Table: "c", Collect: func(context.Context, *scanner.Input) scanner.Table { return scanner.Table{Rows: []struct{}{}} }}
+	opts := scanner.Options{Collectors: []scanner.Collector{c, other}, Tables: []string{"a", "c"}}
+	r, err := scanner.Scan(t.Context(), noDevice{}, opts)
+	if err != nil || ran || r.Facts.Tables["a"].Inapplicable == "" {
+		t.Errorf("on linux: %v, ran %v", err, ran)
+	}
+	opts.Tables = []string{"a"}
+	if _, err := scanner.Scan(t.Context(), noDevice{}, opts); !errors.Is(err, scanner.ErrNothing) {
+		t.Errorf("a device with no table of its own is said to be read: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package scanner
 import (
 	"context"
 	"reflect"
+	"slices"
 )
 
 // Table is one kind of fact: rows of one Go struct type whose fields are the columns (named
@@ -82,12 +83,23 @@ type Collector struct {
 	Doc string
 	// Row is a zero row, for the columns' names and types.
 	Row any
+	// Platforms are those that have such a table; nil is linux alone. Elsewhere the table is
+	// inapplicable and nothing is read.
+	Platforms []string
 	// Reads declares what Collect looks at.
 	Reads Reads
 	// Needs names tables that must have been collected first.
 	Needs []string
 	// Collect fills the table. It does not fail: what could not be read is said in the table.
 	Collect func(ctx context.Context, in *Input) Table
+}
+
+// On reports whether the platform has such a table.
+func (c *Collector) On(platform string) bool {
+	if c.Platforms == nil {
+		return platform == "linux"
+	}
+	return slices.Contains(c.Platforms, platform)
 }
 
 // Input is what a collector works on.

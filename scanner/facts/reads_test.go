@@ -155,7 +155,7 @@ func (f observedFS) Digest(n string, a scanner.Algo) ([]byte, error) {
 // every ranges over all tables.
 type every struct{}
 
-func (every) Tables() []string {
+func (every) Tables(string) []string {
 	var out []string
 	for _, c := range facts.Collectors() {
 		out = append(out, c.Table)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,9 +46,9 @@ func (s *Set) WithAllow(name string, src []byte) (*Set, error) {
 }
 
 func (s *Set) checkAllow(e AllowEntry, n *yaml.Node) error {
-	r, ok := s.Rule(e.Rule)
+	variants := s.Rule(e.Rule)
 	switch {
-	case !ok:
+	case len(variants) == 0:
 		return errAt(n, "no rule %q%s", e.Rule, DidYouMean(e.Rule, s.IDs()))
 	case len(e.Match) == 0:
 		return errAt(n, "an entry without match would switch the whole rule off")
@@ -55,7 +56,7 @@ func (s *Set) checkAllow(e AllowEntry, n *yaml.Node) error {
 		return errAt(n, "why is this allowed? (key why)")
 	}
 	for col := range e.Match {
-		if _, ok := r.row.columns[col]; !ok {
+		if r := variants[0]; !slices.ContainsFunc(variants, func(v *Rule) bool { return v.has(col) }) {
 			return errAt(n, "table %s has no column %q%s", r.Table, col, DidYouMean(col, r.row.names))
 		}
 	}
@@ -90,8 +91,16 @@ func (r *Rule) allowed(row reflect.Value) bool {
 	return false
 }
 
+func (r *Rule) has(column string) bool {
+	_, ok := r.row.columns[column]
+	return ok
+}
+
 func (r *Rule) matches(want map[string]string, row reflect.Value) bool {
 	for col, pattern := range want {
+		if !r.has(col) { // the entry is for the rule's form on another platform
+			return false
+		}
 		if !wildcard(pattern, r.row.value(row, col)) {
 			return false
 		}

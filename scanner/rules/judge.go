@@ -26,6 +26,9 @@ func (s *Set) Judge(ctx context.Context, f *scanner.Facts) scanner.Verdict {
 		if ctx.Err() != nil {
 			return v
 		}
+		if s.otherwise(r, f.Device.Platform) {
+			continue
+		}
 		c := &ruleCase{rule: r, set: s, facts: f, vm: machine}
 		cov := c.run()
 		cov.Rule, cov.Title = r.ID, r.Title
@@ -33,6 +36,14 @@ func (s *Set) Judge(ctx context.Context, f *scanner.Facts) scanner.Verdict {
 		v.Coverage = append(v.Coverage, cov)
 	}
 	return s.absorb(v)
+}
+
+// otherwise reports whether a rule is for other platforms while one of the same id is for this.
+func (s *Set) otherwise(r *Rule, platform string) bool {
+	if slices.Contains(r.Platforms, platform) {
+		return false
+	}
+	return slices.ContainsFunc(s.Rule(r.ID), func(o *Rule) bool { return slices.Contains(o.Platforms, platform) })
 }
 
 // ruleCase is one rule applied to one device.

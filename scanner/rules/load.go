@@ -51,7 +51,7 @@ func Load(fsys fs.FS, collectors []scanner.Collector) (*Set, error) {
 	}
 	l := NewLoader(collectors)
 	set := &Set{}
-	seen := map[string]string{} // id -> file
+	seen := map[string]string{} // id and platform -> file
 	var errs []error
 	for _, name := range names {
 		r, err := l.load(fsys, name)
@@ -59,18 +59,18 @@ func Load(fsys fs.FS, collectors []scanner.Collector) (*Set, error) {
 			errs = append(errs, err)
 			continue
 		}
-		if other, dup := seen[r.ID]; dup {
+		if other := claim(seen, r); other != "" {
 			errs = append(errs, fmt.Errorf("%s: rule %s is in %s already", name, r.ID, other))
 			continue
 		}
-		seen[r.ID] = name
 		set.rules = append(set.rules, r)
 	}
-	sort.Slice(set.rules, func(i, j int) bool { return set.rules[i].ID < set.rules[j].ID })
+	sort.SliceStable(set.rules, func(i, j int) bool { return set.rules[i].ID < set.rules[j].ID })
+	ids := set.IDs()
 	for _, r := range set.rules {
 		for _, id := range r.Absorbs {
-			if seen[id] == "" {
-				errs = append(errs, fmt.Errorf("%s: absorbs %s, which is no rule%s", r.File, id, DidYouMean(id, set.IDs())))
+			if !slices.Contains(ids, id) {
+				errs = append(errs, fmt.Errorf("%s: absorbs %s, which is no rule%s", r.File, id, DidYouMean(id, ids)))
 			}
 		}
 	}
@@ -78,6 +78,20 @@ func Load(fsys fs.FS, collectors []scanner.Collector) (*Set, error) {
 		return nil, err
 	}
 	return set, nil
+}
+
+// claim notes a rule's file for its id on each of its platforms. It gives the file that has it
+// already: an id names one rule on any device.
+func claim(seen map[string]string, r *Rule) (other string) {
+	for _, p := range r.Platforms {
+		if f := seen[r.ID+" "+p]; f != "" {
+			return f
+		}
+	}
+	for _, p := range r.Platforms {
+		seen[r.ID+" "+p] = r.File
+	}
+	return ""
 }
 
 // Loader compiles rules against the tables of some collectors.

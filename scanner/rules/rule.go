@@ -111,14 +111,15 @@ type Set struct {
 // Rules gives the rules, sorted by id.
 func (s *Set) Rules() []*Rule { return s.rules }
 
-// Rule finds a rule by id.
-func (s *Set) Rule(id string) (*Rule, bool) {
+// Rule finds a rule by id: one, or one for each platform where these are told in different ways.
+func (s *Set) Rule(id string) []*Rule {
+	var out []*Rule
 	for _, r := range s.rules {
 		if r.ID == id {
-			return r, true
+			out = append(out, r)
 		}
 	}
-	return nil, false
+	return out
 }
 
 // IDs names the rules, sorted.
@@ -127,7 +128,7 @@ func (s *Set) IDs() []string {
 	for i, r := range s.rules {
 		ids[i] = r.ID
 	}
-	return ids
+	return slices.Compact(ids)
 }
 
 // Only keeps the rules of the given categories.
@@ -141,11 +142,11 @@ func (s *Set) Only(categories []string) *Set {
 	return out
 }
 
-// Tables names the tables that the rules range over.
-func (s *Set) Tables() []string {
+// Tables names the tables that the rules for a platform range over.
+func (s *Set) Tables(platform string) []string {
 	var out []string
 	for _, r := range s.rules {
-		if !slices.Contains(out, r.Table) {
+		if slices.Contains(r.Platforms, platform) && !slices.Contains(out, r.Table) {
 			out = append(out, r.Table)
 		}
 	}
