@@ -1,0 +1,252 @@
+package facts
+
+import (
+	"context"
+
+	"picket/scanner"
+)
+
+// onAndroid are the platforms of Android's own tables.
+var onAndroid = []string{"android"}
+
+func unwritten(context.Context, *scanner.Input) scanner.Table {
+	return scanner.Table{Absent: "not collected"}
+}
+
+func androidSystemCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "android", Doc: "what Android runs and how it was started, one row", Row: AndroidSystem{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func rootStateCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "root_state", Doc: "all signs of root together, one row", Row: RootState{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func rootSignsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "root_signs", Doc: "traces of root, of hiding it and of code put into apps", Row: RootSign{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func deviceSettingsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "device_settings", Doc: "switches of the device and its first user, one row", Row: DeviceSettings{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func androidUsersCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "android_users", Doc: "users and profiles; never a name", Row: AndroidUser{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func appsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "apps", Doc: "installed apps, over all users", Row: App{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func androidListenersCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "android_listeners", Doc: "ports that programs listen at", Row: AndroidListener{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func androidProcessesCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "android_processes", Doc: "processes", Row: AndroidProcess{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func accessibilityServicesCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "accessibility_services", Doc: "services that read the screen and act for the person", Row: AccessibilityService{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func deviceAdminsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "device_admins", Doc: "apps that manage the device or a profile", Row: DeviceAdmin{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func notificationListenersCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "notification_listeners", Doc: "apps that read every notification", Row: NotificationListener{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func keyboardsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "keyboards", Doc: "input methods that are switched on", Row: Keyboard{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func defaultAppsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "default_apps", Doc: "apps that handle messages, calls, pages and the like", Row: DefaultApp{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func trustAgentsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "trust_agents", Doc: "agents that keep the device unlocked", Row: TrustAgent{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func appOpsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "app_ops", Doc: "uses of the camera, microphone, location and other guarded things", Row: AppOp{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func screenCapturesCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "screen_captures", Doc: "who was recording or casting the screen", Row: ScreenCapture{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func vpnsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "vpns", Doc: "VPNs that were on or must be on", Row: VPN{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func appEventsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "app_events", Doc: "updates, downgrades and removals of apps before the device was seen", Row: AppEvent{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func androidNetworksCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "android_networks", Doc: "networks that the device was on", Row: AndroidNetwork{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func androidProxiesCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "android_proxies", Doc: "proxies that apps are told to use", Row: AndroidProxy{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func androidCAsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "android_cas", Doc: "certificate authorities added by people, managers or intruders", Row: AndroidCA{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func androidNeighboursCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "android_neighbours", Doc: "machines seen on the network", Row: AndroidNeighbour{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func androidTunnelsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "android_tunnels", Doc: "tunnel interfaces", Row: AndroidTunnel{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func androidHostsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "android_hosts", Doc: "names that the hosts file leads elsewhere", Row: HostsEntry{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func androidMountsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "android_mounts", Doc: "file systems of the running device", Row: AndroidMount{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func crashesCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "crashes", Doc: "crashes by process", Row: Crash{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func adbKeysCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "adb_keys", Doc: "computers that may use adb without asking", Row: ADBKey{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func bootScriptsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "boot_scripts", Doc: "scripts and modules that root tools run at the start", Row: BootScript{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func droppedFilesCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "dropped_files", Doc: "programs and app packages where they do not belong", Row: DroppedFile{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func apkFilesCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "apk_files", Doc: "app packages that were there as files", Row: APKFile{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func setuidFilesCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "setuid_files", Doc: "programs of system partitions that give rights to who runs them", Row: SetuidFile{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func securityEventsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "security_events", Doc: "entries of Android's security log, by kind", Row: SecurityEvent{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func webviewCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "webview", Doc: "the program that shows web pages inside apps", Row: WebView{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
+
+func indicatorHitsCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "indicator_hits", Doc: "things on the device that lists of known-bad things name", Row: IndicatorHit{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
+	}
+}
