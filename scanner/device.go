@@ -80,6 +80,8 @@ const (
 	// The sources below are of Android: text as its own commands print it, whether they ran
 	// now, over adb, or in a bugreport long ago.
 
+	// SourceDumpstate is the head of a bugreport's main text: date, build, kernel.
+	SourceDumpstate Source = "dumpstate"
 	// SourceGetprop is the text of `getprop`: "[name]: [value]" lines.
 	SourceGetprop Source = "getprop"
 	// SourcePS is the text of ps in the form of its Android version, all processes.

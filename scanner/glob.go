@@ -62,7 +62,7 @@ func globDir(fsys FS, dir, part string) ([]string, error) {
 		return []string{dir + "/" + part}, nil
 	}
 	entries, err := fsys.ReadDir(dir + "/")
-	if err != nil {
+	if err != nil && len(entries) == 0 {
 		if i, statErr := fsys.Stat(dir + "/"); statErr == nil && !i.Mode.IsDir() {
 			return nil, nil // a file matches no pattern below it
 		}
@@ -74,7 +74,7 @@ func globDir(fsys FS, dir, part string) ([]string, error) {
 			out = append(out, dir+"/"+e.Name)
 		}
 	}
-	return out, nil
+	return out, absent(err)
 }
 
 // absent drops the error of what is not there: it matches nothing.

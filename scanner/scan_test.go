@@ -20,7 +20,7 @@ func (d noDevice) Identity() scanner.Identity {
 	d.id.Platform = cmp.Or(d.id.Platform, "linux")
 	return d.id
 }
-func (noDevice) FS() scanner.FS               { return nil }
+func (noDevice) FS() scanner.FS { return nil }
 func (noDevice) Probe(context.Context, scanner.Source) ([]byte, error) {
 	return nil, scanner.ErrUnavailable
 }

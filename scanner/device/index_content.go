@@ -10,13 +10,22 @@ import (
 // bytesFile is a file whose content is in memory. Its size may be claimed to be another.
 type bytesFile struct {
 	bytes.Reader
+	all  []byte
 	size int64
 }
 
 func newBytesFile(b []byte, size int64) *bytesFile {
-	f := &bytesFile{size: size}
+	f := &bytesFile{all: b, size: size}
 	f.Reset(b)
 	return f
+}
+
+// part gives bytes of the content without copying them; what lies outside of it is left off.
+func (f *bytesFile) part(off, size int64) []byte {
+	n := int64(len(f.all))
+	off = min(max(off, 0), n)
+	end := min(max(off+size, off), n)
+	return f.all[off:end:end]
 }
 
 func (f *bytesFile) Size() int64  { return f.size }

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,9 @@ type OpenOptions struct {
 	// description is kept, and of programs their first bytes and digests. Nil keeps all that
 	// fit in memory.
 	Keep func(name string) bool
+	// Sources tells which live sources will be asked, of a recording that is not kept whole. Nil
+	// keeps all that fit in memory.
+	Sources func(s scanner.Source) bool
 	// Meta tells of which further files of a compressed archive to take first bytes and
 	// digests, though they are no programs. Nil is none.
 	Meta func(name string) bool
@@ -77,8 +81,17 @@ func openFile(ctx context.Context, f *os.File, name string, size int64, head []b
 		d, err := openTar(ctx, &archiveFile{f: f, name: name, size: size, packed: packed}, opt)
 		return d.reading(f, packed == ""), err
 	case isZip(head):
+		if d, err := openAndroidZip(ctx, f, name, size, opt); d != nil || err != nil {
+			return d, err
+		}
 		d, err := openZip(f, name, size, opt)
 		return d.reading(f, true), err
+	case !hasMarker(head):
+		if d, err := openAndroidFile(ctx, fileBundle(f, filepath.Base(name), size), f, opt); d != nil || err != nil {
+			return d, err
+		}
+	}
+	switch {
 	case isTxtar(head):
 		d, err := openTxtar(f, name)
 		return d.reading(f, false), err
@@ -110,8 +123,71 @@ func openFolder(ctx context.Context, name string, opt OpenOptions) (scanner.Devi
 		}
 		return d, nil
 	}
+	if fsys := newFS(t); !hasRootMark(fsys) {
+		d, err := openAndroidFolder(ctx, fsys, t, filepath.Base(name), opt)
+		if d != nil {
+			return d, nil // its files are open below t
+		}
+		if err != nil {
+			t.close()
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
 	t.close()
 	return Directory(name)
+}
+
+// openAndroidZip opens a zip archive that was taken from an Android device: nil when it is none.
+func openAndroidZip(ctx context.Context, f *os.File, name string, size int64, opt OpenOptions) (scanner.Device, error) {
+	b, err := zipBundle(f, filepath.Base(name), size)
+	if err != nil {
+		return nil, err
+	}
+	if b.get("AndroidManifest.xml") != nil {
+		b = fileBundle(f, filepath.Base(name), size)
+	}
+	return openAndroidFile(ctx, b, f, opt)
+}
+
+func openAndroidFile(ctx context.Context, b *bundle, f io.Closer, opt OpenOptions) (scanner.Device, error) {
+	d, err := openAndroid(ctx, b, opt, 0)
+	if d == nil || err != nil {
+		return nil, err
+	}
+	d.files = append(d.files, f)
+	return d, nil
+}
+
+// openAndroidFolder is openAndroidFile for a folder.
+func openAndroidFolder(ctx context.Context, fsys scanner.FS, t *dirTree, name string, opt OpenOptions) (scanner.Device, error) {
+	b, err := folderBundle(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	d, err := openAndroid(ctx, b, opt, 0)
+	if d == nil || err != nil {
+		return nil, err
+	}
+	d.files = append(d.files, treeCloser{t})
+	return d, nil
+}
+
+// treeCloser gives back the descriptors of a tree.
+type treeCloser struct{ t *dirTree }
+
+func (c treeCloser) Close() error {
+	c.t.close()
+	return nil
+}
+
+// hasMarker tells a text that has the file markers of txtar whole.
+func hasMarker(head []byte) bool {
+	for l := range bytes.Lines(head) {
+		if _, ok := markerLine(l); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // isTxtar tells whether a file starts as text with a txtar file marker.

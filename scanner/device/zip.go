@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 
+	"github.com/klauspost/compress/flate"
+
 	"picket/scanner"
 )
 
@@ -26,12 +28,9 @@ func isZip(head []byte) bool {
 
 // openZip opens a zip archive of a root filesystem.
 func openZip(f io.ReaderAt, name string, size int64, opt OpenOptions) (*recorded, error) {
-	budget := &zipBudget{ReaderAt: f}
-	budget.left.Store(maxZipDirectory)
-	z, err := zip.NewReader(budget, size)
-	budget.left.Store(math.MaxInt64)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return nil, fmt.Errorf("zip: %w", err)
+	z, err := readZipDirectory(f, size)
+	if err != nil {
+		return nil, err
 	}
 	x := newIndex()
 	source, err := x.addSource(zipSource(z.File))
@@ -66,6 +65,19 @@ func openZip(f io.ReaderAt, name string, size int64, opt OpenOptions) (*recorded
 		d.identity.ModesUntrusted = why
 	}
 	return d, nil
+}
+
+// readZipDirectory lists what a zip archive holds.
+func readZipDirectory(f io.ReaderAt, size int64) (*zip.Reader, error) {
+	budget := &zipBudget{ReaderAt: f}
+	budget.left.Store(maxZipDirectory)
+	z, err := zip.NewReader(budget, size)
+	budget.left.Store(math.MaxInt64)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
+		return nil, fmt.Errorf("zip: %w", err)
+	}
+	z.RegisterDecompressor(zip.Deflate, func(r io.Reader) io.ReadCloser { return flate.NewReader(r) }) // twice as fast
+	return z, nil
 }
 
 // addZip puts one file in the index. It tells what the archive does not say of it.
