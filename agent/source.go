@@ -63,7 +63,8 @@ func (f *sourceFlags) open(ctx context.Context) (scanner.Device, error) {
 	if f.image == "" {
 		return device.Live(ctx, device.LiveOptions{})
 	}
-	dev, err := device.Open(ctx, f.image, device.OpenOptions{Root: f.root, Keep: facts.Keep(facts.Collectors()), Meta: facts.Fingerprinted(facts.Collectors())})
+	all := facts.Collectors()
+	dev, err := device.Open(ctx, f.image, device.OpenOptions{Root: f.root, Keep: facts.Keep(all), Meta: facts.Fingerprinted(all), Sources: facts.Asked(all)})
 	if err != nil {
 		return nil, fmt.Errorf("opening the device: %w", err)
 	}

@@ -33,6 +33,18 @@ func Fingerprinted(collectors []scanner.Collector) func(path string) bool {
 	return s.match
 }
 
+// Asked gives a test for the live sources that some collector asks: what is worth keeping of a
+// long bugreport.
+func Asked(collectors []scanner.Collector) func(s scanner.Source) bool {
+	asked := map[scanner.Source]bool{}
+	for _, c := range collectors {
+		for _, s := range c.Reads.Probes {
+			asked[s] = true
+		}
+	}
+	return func(s scanner.Source) bool { return asked[s] }
+}
+
 // globSet is a set of path patterns (scanner.Reads).
 type globSet struct {
 	exact    map[string]bool
