@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"picket/scanner"
 )
@@ -61,11 +63,26 @@ func (d *recorded) Probe(_ context.Context, s scanner.Source) ([]byte, error) {
 	return nil, fmt.Errorf("%s: %w", s, scanner.ErrUnavailable)
 }
 
-// sources are all that a device may be asked for.
+// isSource tells a source that a device may be asked for. Android's services are too many to
+// list, and makers add their own.
+func isSource(s scanner.Source) bool {
+	if service, ok := strings.CutPrefix(string(s), "dumpsys/"); ok {
+		return service != "" && !strings.ContainsAny(service, "/ \t")
+	}
+	return slices.Contains(sources(), s)
+}
+
+// sources are all that a device may be asked for, but for the services of Android.
 func sources() []scanner.Source {
 	return []scanner.Source{
 		scanner.SourceProcesses, scanner.SourceSockets, scanner.SourceMappings, scanner.SourceHiddenPIDs, scanner.SourceHiddenPorts,
 		scanner.SourceNftables, scanner.SourceIptables, scanner.SourceRoutes, scanner.SourceNeighbours,
 		scanner.SourceInterfaces, scanner.SourceUname, scanner.SourceBPF,
+		scanner.SourceDumpstate, scanner.SourceGetprop, scanner.SourcePS, scanner.SourceGetenforce,
+		scanner.SourceSettingsSystem, scanner.SourceSettingsSecure, scanner.SourceSettingsGlobal,
+		scanner.SourceIPAddr, scanner.SourceIPRoute, scanner.SourceIPRule, scanner.SourceIPNeigh,
+		scanner.SourceNetstat, scanner.SourceLsmod, scanner.SourceMount, scanner.SourceMountInfo, scanner.SourceCmdline,
+		scanner.SourcePackageList, scanner.SourceRootBinaries, scanner.SourceQFPackages, scanner.SourceQFProcesses,
+		scanner.SourceQFFiles, scanner.SourceIntrusion,
 	}
 }

@@ -230,7 +230,7 @@ func (t *txtarReader) find(name string) uint32 {
 }
 
 func (t *txtarReader) probe(s scanner.Source, f *txtarFile, data []byte) error {
-	if !slices.Contains(sources(), s) {
+	if !isSource(s) {
 		return fmt.Errorf("probe/%s: unknown source; known are %s", s, joinSources(sources()))
 	}
 	a := reply{bytes: data}
