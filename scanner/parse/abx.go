@@ -13,7 +13,7 @@ import (
 // value that follows. Numbers are big-endian. Strings are modified UTF-8 behind a length of
 // two bytes; an interned one is its number in the pool, or 0xffff and the string itself, which
 // joins the pool while that has room.
-const abxMagic = "ABX\x00"
+const abxHeader = "ABX\x00"
 
 // Tokens, as XmlPull numbers them, and the attribute, which XmlPull has no token for.
 const (

@@ -17,7 +17,7 @@ type abxWriter struct {
 }
 
 func newABXWriter() *abxWriter {
-	return &abxWriter{out: append([]byte(abxMagic), abxStartDocument|abxNull), pool: map[string]int{}}
+	return &abxWriter{out: append([]byte(abxHeader), abxStartDocument|abxNull), pool: map[string]int{}}
 }
 
 func (w *abxWriter) start(name string) {

@@ -283,7 +283,7 @@ func TestXMLHostile(t *testing.T) {
 			t.Errorf("%s: error %v, want %s", name, err, c.want)
 		}
 	}
-	for _, empty := range [][]byte{nil, []byte(abxMagic), []byte("<?xml version='1.0'?>\n")} {
+	for _, empty := range [][]byte{nil, []byte(abxHeader), []byte("<?xml version='1.0'?>\n")} {
 		x := newXMLReader(empty)
 		if x.root("packages") || x.end() == nil {
 			t.Errorf("%q passes for a file", empty)

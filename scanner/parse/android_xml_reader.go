@@ -61,8 +61,8 @@ func newXMLReader(b []byte) *xmlReader {
 	switch {
 	case len(b) > maxAndroidXML:
 		x.fail(0, "file is larger than 32 MiB")
-	case bytes.HasPrefix(b, []byte(abxMagic)):
-		x.binary, x.pos = true, len(abxMagic)
+	case bytes.HasPrefix(b, []byte(abxHeader)):
+		x.binary, x.pos = true, len(abxHeader)
 	case bytes.HasPrefix(b, []byte("\xef\xbb\xbf")):
 		x.pos = 3
 	}
