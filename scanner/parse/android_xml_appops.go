@@ -46,8 +46,8 @@ func AppOpsXML(b []byte) ([]AppOpMode, error) {
 }
 
 // appOps reads the <op> elements of one subject. Times are attributes of the element up to
-// Android 8 and by state of the process in 9, where attributes say the state; then they are in
-// <st> elements, one by state of the process, or with an attribution tag around them.
+// Android 9; then of <st> elements inside, one for each state of the process, which later
+// releases group by attribution tag.
 func appOps(x *xmlReader, out []AppOpMode, subject AppOpMode) []AppOpMode {
 	for name := range x.children() {
 		if name != "op" {
@@ -74,9 +74,9 @@ func (op *AppOpMode) uses(x *xmlReader) {
 }
 
 // times keeps the latest of the times that the current element has. Android 9 writes one for
-// each state of the process: tp, tt, tf ... for accesses, rp, rt, ... for refusals.
+// each state of the process: tp, tt, tfs, ... for accesses, rp, rt, ... for refusals.
 func (op *AppOpMode) times(x *xmlReader) {
-	for _, state := range []string{"", "p", "t", "fs", "fsl", "f", "b", "c"} {
+	for _, state := range []string{"", "p", "t", "fs", "f", "b", "c"} {
 		op.Accessed = max(op.Accessed, x.int("t"+state, 0))
 		op.Rejected = max(op.Rejected, x.int("r"+state, 0))
 	}

@@ -58,22 +58,23 @@ const (
 	accessAppOpRevoked      = 1 << 20
 )
 
-// accessGranted answers as PermissionFlags.isAppOpGranted and isPermissionGranted do together:
-// what an app op holds back is not granted.
+// accessGranted answers as PermissionFlags.isAppOpGranted does: what the app op holds back is
+// not granted.
 func accessGranted(flags uint32) bool {
+	if flags&accessAppOpRevoked != 0 {
+		return false
+	}
 	switch {
 	case flags&accessInstallGranted != 0:
 		return true
 	case flags&accessInstallRevoked != 0:
 		return false
-	case flags&accessProtectionGranted != 0:
+	case flags&(accessProtectionGranted|accessLegacyGranted|accessImplicitGranted) != 0:
 		return true
-	case flags&(accessLegacyGranted|accessImplicitGranted) != 0:
-		return flags&accessAppOpRevoked == 0
 	case flags&accessRestrictionRevoke != 0:
 		return false
 	}
-	return flags&accessRuntimeGranted != 0 && flags&accessAppOpRevoked == 0
+	return flags&accessRuntimeGranted != 0
 }
 
 // PermissionAccess reads access.abx. The flags of its grants are those of PermissionFlags, not

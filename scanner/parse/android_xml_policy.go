@@ -7,7 +7,9 @@ type PolicyFile struct {
 	Admins      []PolicyAdmin
 	Delegations []PolicyDelegation
 	ApprovedCAs []string // aliases of user certificates that an administrator or the user approved
+	OwnerCAs    []string // aliases of user certificates that the owner installed
 	LockTask    []string // packages that may pin themselves
+	Affiliation []string // ids under which the owners of several users work together
 	Provisioned int      // DevicePolicyManager.STATE_USER_*: 0 unmanaged, 3 finalised; -1 not written
 	SetUp       bool     // the set-up wizard has finished
 }
@@ -34,7 +36,7 @@ type PolicyAdmin struct {
 	AccessLimited    bool     // Accessibility is a limit, even when empty
 	InputMethods     []string // as Accessibility
 	MeteredDisabled  []string
-	Managed          bool // a parent-admin follows: a profile's owner that also rules the device
+	Parent           bool // it also has demands of the whole device, as the owner of a profile
 }
 
 // PolicyDelegation is an app that acts for an administrator.
@@ -62,6 +64,10 @@ func DevicePoliciesXML(b []byte) (PolicyFile, error) {
 			out.Delegations = keep(x, out.Delegations, PolicyDelegation{x.attr("delegatePackage"), x.attr("scope")})
 		case "accepted-ca-certificate":
 			out.ApprovedCAs = keep(x, out.ApprovedCAs, x.attr("name"))
+		case "owner-installed-ca-cert":
+			out.OwnerCAs = keep(x, out.OwnerCAs, x.attr("alias"))
+		case "affiliation-id":
+			out.Affiliation = keep(x, out.Affiliation, x.attr("id"))
 		case "lock-task-component":
 			out.LockTask = keep(x, out.LockTask, x.attr("name"))
 		}
@@ -109,13 +115,13 @@ func policyAdmin(x *xmlReader) PolicyAdmin {
 		case "metered_data_disabled_packages":
 			a.MeteredDisabled = policyItems(x)
 		case "parent-admin":
-			a.Managed = true
+			a.Parent = true
 		}
 	}
 	return a
 }
 
-// policyItems reads <item value="..."/>, or the values as text inside.
+// policyItems reads <item value="..."/>.
 func policyItems(x *xmlReader) (out []string) {
 	for range x.children() {
 		if v := x.attr("value"); v != "" {
@@ -128,8 +134,7 @@ func policyItems(x *xmlReader) (out []string) {
 // PolicyOwners says who owns the device and its profiles.
 type PolicyOwners struct {
 	Owners       []OwnerEntry
-	Affiliations []string // ids under which owners work together
-	SystemUpdate string   // policy for system updates, as the file has it: 1 at once, 2 in a window, 3 postponed; "" none
+	SystemUpdate string // policy for system updates, as the file has it: 1 at once, 2 in a window, 3 postponed; "" none
 }
 
 // OwnerEntry is the owner of the device or of one profile.
@@ -182,8 +187,6 @@ func (o *PolicyOwners) element(x *xmlReader, name string) {
 		}
 	case "system-update-policy":
 		o.SystemUpdate = x.attr("policy_type")
-	case "affiliation-id":
-		o.Affiliations = keep(x, o.Affiliations, x.attr("id"))
 	}
 }
 
