@@ -25,7 +25,7 @@ func SettingsXML(b []byte) ([]SettingEntry, error) {
 		version := x.int("version", 0)
 		for name := range x.children() {
 			if name == "setting" {
-				out = keep(x, out, settingEntry(x, version))
+				out = keep(x, out, xmlSetting(x, version))
 			}
 		}
 	}
@@ -35,7 +35,7 @@ func SettingsXML(b []byte) ([]SettingEntry, error) {
 // newNull is the version of the file from which null is a missing value; before, it is "null".
 const newNull = 121
 
-func settingEntry(x *xmlReader, version int64) SettingEntry {
+func xmlSetting(x *xmlReader, version int64) SettingEntry {
 	s := SettingEntry{Name: x.attr("name"), Package: x.attr("package"), FromSystem: x.bool("defaultSysSet", false)}
 	s.Value, s.Set = settingValue(x, "value", version)
 	s.Default, _ = settingValue(x, "defaultValue", version)

@@ -63,7 +63,7 @@ func WifiConfigStore(b []byte) ([]SavedNetwork, error) {
 
 func savedNetwork(x *xmlReader) SavedNetwork {
 	n := SavedNetwork{AutoJoin: true, MACRandomization: -1, CreatorUID: -1}
-	var s wifiSecurity
+	var s savedSecurity
 	for section := range x.children() {
 		switch section {
 		case "WifiConfiguration":
@@ -95,7 +95,7 @@ func savedNetwork(x *xmlReader) SavedNetwork {
 }
 
 // configuration reads one value of <WifiConfiguration>.
-func (n *SavedNetwork) configuration(x *xmlReader, s *wifiSecurity) {
+func (n *SavedNetwork) configuration(x *xmlReader, s *savedSecurity) {
 	if x.name == "null" {
 		return
 	}
@@ -237,8 +237,8 @@ func bareURL(s string) string {
 	return scheme + "://" + host
 }
 
-// wifiSecurity gathers what a network says of its security.
-type wifiSecurity struct {
+// savedSecurity gathers what a network says of its security.
+type savedSecurity struct {
 	keys, protocols uint64 // WifiConfiguration.KeyMgmt and Protocol
 	known           bool   // keys was there
 	wep             bool   // a WEP key is set
@@ -246,7 +246,7 @@ type wifiSecurity struct {
 }
 
 // params reads <SecurityParamsList>. What is switched off does not count.
-func (s *wifiSecurity) params(x *xmlReader) {
+func (s *savedSecurity) params(x *xmlReader) {
 	for range x.children() {
 		kind, on := -1, true
 		for range x.children() {
@@ -264,7 +264,7 @@ func (s *wifiSecurity) params(x *xmlReader) {
 }
 
 // class gives the weakest security that is accepted, and whether WPA3 is.
-func (s *wifiSecurity) class() (weakest string, wpa3 bool) {
+func (s *savedSecurity) class() (weakest string, wpa3 bool) {
 	var all []string
 	for _, t := range s.types {
 		all = append(all, nameOf(int64(t), "open", "wep", "wpa2", "enterprise", "wpa3", "enterprise", "owe", "wapi", "wapi",
@@ -288,7 +288,7 @@ func (s *wifiSecurity) class() (weakest string, wpa3 bool) {
 }
 
 // byKeys reads the bits of WifiConfiguration.KeyMgmt.
-func (s *wifiSecurity) byKeys() (all []string) {
+func (s *savedSecurity) byKeys() (all []string) {
 	const psk, enterprise = 1<<1 | 1<<4 | 1<<6 | 1<<11, 1<<2 | 1<<3 | 1<<5 | 1<<7 | 1<<10 | 1<<12 | 1<<15 | 1<<16
 	if s.keys&1 != 0 || s.keys == 0 {
 		if s.wep {
