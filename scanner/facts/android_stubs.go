@@ -6,18 +6,8 @@ import (
 	"picket/scanner"
 )
 
-// onAndroid are the platforms of Android's own tables.
-var onAndroid = []string{"android"}
-
 func unwritten(context.Context, *scanner.Input) scanner.Table {
 	return scanner.Table{Absent: "not collected"}
-}
-
-func androidSystemCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "android", Doc: "what Android runs and how it was started, one row", Row: AndroidSystem{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
 }
 
 func rootStateCollector() scanner.Collector {

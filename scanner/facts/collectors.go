@@ -81,6 +81,7 @@ func Collectors() []scanner.Collector {
 		hiddenProcessesCollector(),
 		hiddenPortsCollector(),
 		bpfProgramsCollector(),
+		androidPropertiesCollector(),
 		androidSystemCollector(),
 		rootStateCollector(),
 		rootSignsCollector(),

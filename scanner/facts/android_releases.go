@@ -1,0 +1,66 @@
+package facts
+
+import (
+	"strings"
+	"time"
+)
+
+// androidRelease is a release with its API level and the day of the last security bulletin of
+// AOSP that had patches for it; empty while there are more to come.
+type androidRelease struct {
+	release string
+	sdk     int
+	end     string
+}
+
+// androidReleases, the longest names first where one starts as another does. Dates are of the
+// Android security bulletins; makers may patch longer, and many stop earlier.
+var androidReleases = []androidRelease{
+	{"4.0", 15, "2015-08-01"}, {"4.1", 16, "2015-08-01"}, {"4.2", 17, "2015-08-01"}, {"4.3", 18, "2015-08-01"}, {"4.4", 19, "2017-10-01"},
+	{"5.0", 21, "2017-11-01"}, {"5.1", 22, "2018-03-01"}, {"6", 23, "2018-08-01"}, {"7.0", 24, "2019-08-01"}, {"7.1", 25, "2019-10-01"}, {"7", 24, "2019-08-01"},
+	{"8.0", 26, "2021-01-01"}, {"8.1", 27, "2021-10-01"}, {"8", 26, "2021-01-01"}, {"9", 28, "2022-01-01"}, {"10", 29, "2023-02-01"}, {"11", 30, "2024-02-01"},
+	{"12", 31, "2025-03-01"}, {"12L", 32, "2025-03-01"}, {"13", 33, "2026-03-01"}, {"14", 34, ""}, {"15", 35, ""}, {"16", 36, ""},
+}
+
+// unknownEnd is the number of days for a release that the list does not have.
+const unknownEnd = -1 << 20
+
+// androidEndDays gives the days since a release last got patches: negative while it does,
+// unknownEnd when the list does not tell.
+func androidEndDays(release string, now time.Time) int {
+	for _, e := range androidReleases {
+		if !sameRelease(strings.TrimSpace(release), e.release) {
+			continue
+		}
+		if days, ok := daysSince(e.end, now); ok {
+			return days
+		}
+		return -1
+	}
+	return unknownEnd
+}
+
+// trustedBootKeys are verified-boot keys that makers of custom systems publish, by system: the
+// SHA-256 of the AVB public key in hex, as ro.boot.vbmeta.public_key_digest has it.
+var trustedBootKeys = map[string][]string{}
+
+// customOS names a system that is not the device maker's, by properties that it sets itself.
+func customOS(p *properties, r *AndroidSystem) string {
+	for _, o := range []struct{ name, property string }{
+		{"LineageOS", "ro.lineage.version"}, {"LineageOS", "ro.lineage.build.version"}, {"CalyxOS", "ro.calyxos.version"}, {"GrapheneOS", "ro.grapheneos.release_version"},
+		{"/e/OS", "ro.elegal.version"}, {"iode", "ro.iode.version"}, {"crDroid", "ro.crdroid.version"}, {"CyanogenMod", "ro.cm.version"}, {"DivestOS", "ro.divestos.version"},
+		{"Paranoid Android", "ro.pa.version"}, {"Pixel Experience", "org.pixelexperience.version"}, {"Resurrection Remix", "ro.rr.version"}, {"Evolution X", "org.evolution.version"},
+		{"OmniROM", "ro.omni.version"}, {"MicroG LineageOS", "ro.microg.version"}, {"ArrowOS", "ro.arrow.version"}, {"Havoc-OS", "ro.havoc.version"},
+	} {
+		if p.get(o.property) != "" {
+			return o.name
+		}
+	}
+	low := strings.ToLower(r.Build + " " + r.Fingerprint + " " + p.get("ro.build.flavor", "ro.build.host", "ro.modversion"))
+	for word, name := range map[string]string{"lineage_": "LineageOS", "grapheneos": "GrapheneOS", "calyxos": "CalyxOS", "divestos": "DivestOS"} {
+		if strings.Contains(low, word) {
+			return name
+		}
+	}
+	return ""
+}
