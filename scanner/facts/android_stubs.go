@@ -52,13 +52,6 @@ func androidListenersCollector() scanner.Collector {
 	}
 }
 
-func androidProcessesCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "android_processes", Doc: "processes", Row: AndroidProcess{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
 func accessibilityServicesCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "accessibility_services", Doc: "services that read the screen and act for the person", Row: AccessibilityService{}, Platforms: onAndroid,
