@@ -10,20 +10,6 @@ func unwritten(context.Context, *scanner.Input) scanner.Table {
 	return scanner.Table{Absent: "not collected"}
 }
 
-func rootStateCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "root_state", Doc: "all signs of root together, one row", Row: RootState{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func rootSignsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "root_signs", Doc: "traces of root, of hiding it and of code put into apps", Row: RootSign{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
 func deviceSettingsCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "device_settings", Doc: "switches of the device and its first user, one row", Row: DeviceSettings{}, Platforms: onAndroid,
@@ -160,13 +146,6 @@ func androidTunnelsCollector() scanner.Collector {
 func androidHostsCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "android_hosts", Doc: "names that the hosts file leads elsewhere", Row: HostsEntry{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func androidMountsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "android_mounts", Doc: "file systems of the running device", Row: AndroidMount{}, Platforms: onAndroid,
 		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
 	}
 }
