@@ -69,7 +69,7 @@ func AdbKeystoreFile(b []byte) (keys []AdbTrust, networks int, err error) {
 			networks++
 		}
 	}
-	for name := range x.children() {
+	for name := range x.roots("keyStore", "adbKey", "wifiAP") {
 		if name != "keyStore" {
 			entry(name)
 			continue

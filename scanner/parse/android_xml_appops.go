@@ -54,8 +54,8 @@ func appOps(x *xmlReader, out []AppOpMode, subject AppOpMode) []AppOpMode {
 			continue
 		}
 		op := subject
-		op.Op = int(int32(x.int("n", -1)))
-		op.Mode, op.Name = int(int32(x.int("m", -1))), opName(op.Op)
+		op.Op = x.uid("n")
+		op.Mode, op.Name = x.uid("m"), opName(op.Op)
 		op.times(x)
 		op.uses(x)
 		out = keep(x, out, op)

@@ -179,7 +179,7 @@ func (r *packagesReader) pkg() PackageSetting {
 		Source: int(r.int("packageSource", 0)), Volume: r.attr("volumeUuid"), ABI: r.attr("primaryCpuAbi"), UID: r.uid("userId"),
 	}
 	if p.Name == "" {
-		r.complain(r.pos, "package without a name")
+		r.complain(r.at, "package without a name")
 	}
 	if p.ABI == "" {
 		p.ABI = r.attr("requiredCpuAbi") // Android 5 and older
@@ -265,7 +265,7 @@ func (r *packagesReader) signers() (now, past []PackageCert) {
 // cert reads a certificate: its bytes where the file has it for the first time, and its number
 // alone wherever it comes again.
 func (r *packagesReader) cert() PackageCert {
-	index, at := r.int("index", -1), r.pos
+	index, at := r.int("index", -1), r.at
 	c, known := r.certs[index]
 	if r.has("key") {
 		der := r.bytes("key")
@@ -303,7 +303,7 @@ func (r *packagesReader) keySets() {
 		switch name {
 		case "keys":
 			for range r.children() {
-				id, at := r.int("identifier", -1), r.pos
+				id, at := r.int("identifier", -1), r.at
 				der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(r.attr("value")), ""))
 				if err != nil || len(der) == 0 {
 					r.complain(at, "public key is not base64")

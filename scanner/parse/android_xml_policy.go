@@ -152,9 +152,7 @@ type OwnerEntry struct {
 func OwnersXML(b []byte) (PolicyOwners, error) {
 	x := newXMLReader(b)
 	var out PolicyOwners
-	seen := false
-	for name := range x.children() {
-		seen = true
+	for name := range x.roots("root", "device-owner", "profile-owner", "device-initializer", "system-update-policy") {
 		if name != "root" {
 			out.element(x, name)
 			continue
@@ -163,9 +161,6 @@ func OwnersXML(b []byte) (PolicyOwners, error) {
 			out.element(x, child)
 		}
 	}
-	if !seen {
-		x.complain(x.pos, "no element")
-	}
 	return out, x.end()
 }
 
@@ -173,17 +168,13 @@ func (o *PolicyOwners) element(x *xmlReader, name string) {
 	switch name {
 	case "device-owner", "profile-owner":
 		o.Owners = keep(x, o.Owners, ownerEntry(x, name == "device-owner"))
-	case "device-owner-context":
-		for i := range o.Owners {
-			if o.Owners[i].Device {
-				o.Owners[i].User = int(x.int("userId", 0))
-			}
+	case "device-owner-context": // these two follow the owner that they tell more of
+		if n := len(o.Owners); n > 0 && x.has("userId") {
+			o.Owners[n-1].User = x.uid("userId")
 		}
 	case "device-owner-type":
-		for i := range o.Owners {
-			if o.Owners[i].Device && o.Owners[i].Package == x.attr("package") {
-				o.Owners[i].Type = int(x.int("value", 0))
-			}
+		if n := len(o.Owners); n > 0 && o.Owners[n-1].Package == x.attr("package") {
+			o.Owners[n-1].Type = x.uid("value")
 		}
 	case "system-update-policy":
 		o.SystemUpdate = x.attr("policy_type")

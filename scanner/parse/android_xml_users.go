@@ -91,7 +91,7 @@ func UserXML(b []byte) (UserEntry, error) {
 func restrictions(x *xmlReader, out []string) []string {
 	for i := range x.attrs {
 		a := &x.attrs[i]
-		if a.value() == "true" && len(a.name) <= 100 && !slices.Contains(out, a.name) {
+		if len(out) < maxXMLAttrs && a.value() == "true" && len(a.name) <= 100 && !slices.Contains(out, a.name) {
 			out = keep(x, out, a.name)
 		}
 	}

@@ -195,7 +195,7 @@ func (x *xmlReader) filled() bool {
 
 // bits reads a set of small numbers: hexadecimal bytes, the least significant first.
 func (x *xmlReader) bits() uint64 {
-	at := x.pos
+	at := x.at
 	b, err := hex.DecodeString(strings.TrimSpace(x.text()))
 	if err != nil {
 		x.complain(at, "bit set is not hexadecimal")
