@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// events writes down what a reader gives: one line per event, text joined.
-func events(x *xmlReader) []string {
+// xmlEvents writes down what a reader gives: one line per event, text joined.
+func xmlEvents(x *xmlReader) []string {
 	var out []string
 	text := ""
 	flush := func() {
@@ -132,7 +132,7 @@ func (d *twin) attribute(name string) {
 	case 2:
 		value, kind = hex.EncodeToString(some), abxBytesHex
 	case 3:
-		a := xmlAttr{kind: abxBytesBase64, raw: some}
+		a := xmlValue{kind: abxBytesBase64, raw: some}
 		value, kind = a.value(), abxBytesBase64
 	case 4:
 		value, kind = strconv.FormatInt(n32, 10), abxInt
@@ -162,7 +162,7 @@ func TestBothFormsGiveTheSameEvents(t *testing.T) {
 			d.element(0)
 			d.text.WriteString("\n")
 		}
-		text, abx := events(newXMLReader(d.text.Bytes())), events(newXMLReader(d.abx.done()))
+		text, abx := xmlEvents(newXMLReader(d.text.Bytes())), xmlEvents(newXMLReader(d.abx.done()))
 		for len(text) > 0 && text[len(text)-1] == `text "\n"` {
 			text = text[:len(text)-1]
 		}

@@ -53,23 +53,23 @@ func DevicePoliciesXML(b []byte) (PolicyFile, error) {
 	for _, old := range []struct{ attr, scope string }{ // Android 6 and 7: before there were several
 		{"delegated-cert-installer", "delegation-cert-install"}, {"application-restrictions-manager", "delegation-app-restrictions"}} {
 		if pkg := x.attr(old.attr); pkg != "" {
-			out.Delegations = keep(x, out.Delegations, PolicyDelegation{pkg, old.scope})
+			out.Delegations = keepXML(x, out.Delegations, PolicyDelegation{pkg, old.scope})
 		}
 	}
 	for name := range x.children() {
 		switch name {
 		case "admin":
-			out.Admins = keep(x, out.Admins, policyAdmin(x))
+			out.Admins = keepXML(x, out.Admins, policyAdmin(x))
 		case "delegation":
-			out.Delegations = keep(x, out.Delegations, PolicyDelegation{x.attr("delegatePackage"), x.attr("scope")})
+			out.Delegations = keepXML(x, out.Delegations, PolicyDelegation{x.attr("delegatePackage"), x.attr("scope")})
 		case "accepted-ca-certificate":
-			out.ApprovedCAs = keep(x, out.ApprovedCAs, x.attr("name"))
+			out.ApprovedCAs = keepXML(x, out.ApprovedCAs, x.attr("name"))
 		case "owner-installed-ca-cert":
-			out.OwnerCAs = keep(x, out.OwnerCAs, x.attr("alias"))
+			out.OwnerCAs = keepXML(x, out.OwnerCAs, x.attr("alias"))
 		case "affiliation-id":
-			out.Affiliation = keep(x, out.Affiliation, x.attr("id"))
+			out.Affiliation = keepXML(x, out.Affiliation, x.attr("id"))
 		case "lock-task-component":
-			out.LockTask = keep(x, out.LockTask, x.attr("name"))
+			out.LockTask = keepXML(x, out.LockTask, x.attr("name"))
 		}
 	}
 	return out, x.end()
@@ -83,7 +83,7 @@ func policyAdmin(x *xmlReader) PolicyAdmin {
 		case "policies":
 			a.Policies = uint32(x.int("flags", 0))
 		case "user-restrictions":
-			a.Restrictions = restrictions(x, a.Restrictions)
+			a.Restrictions = restrictionNames(x, a.Restrictions)
 		case "test-only-admin":
 			a.TestOnly = x.bool("value", false)
 		case "password-quality":
@@ -125,7 +125,7 @@ func policyAdmin(x *xmlReader) PolicyAdmin {
 func policyItems(x *xmlReader) (out []string) {
 	for range x.children() {
 		if v := x.attr("value"); v != "" {
-			out = keep(x, out, v)
+			out = keepXML(x, out, v)
 		}
 	}
 	return out
@@ -167,7 +167,7 @@ func OwnersXML(b []byte) (PolicyOwners, error) {
 func (o *PolicyOwners) element(x *xmlReader, name string) {
 	switch name {
 	case "device-owner", "profile-owner":
-		o.Owners = keep(x, o.Owners, ownerEntry(x, name == "device-owner"))
+		o.Owners = keepXML(x, o.Owners, ownerEntry(x, name == "device-owner"))
 	case "device-owner-context": // these two follow the owner that they tell more of
 		if n := len(o.Owners); n > 0 && x.has("userId") {
 			o.Owners[n-1].User = x.uid("userId")

@@ -44,15 +44,15 @@ type xmlReader struct {
 	pos    int
 	binary bool
 	err    *Error // the first one
-	items  int    // taken by keep
+	items  int    // taken by keepXML
 	work   int    // bytes decoded by bytes
 
 	open   []string // names of the elements around, outermost first
 	name   string   // of the element that starts or ends
-	attrs  []xmlAttr
-	at     int     // offset of the start that was read last
-	raw    xmlAttr // the text that xmlText stands on
-	closed bool    // text: the start that was read ends itself
+	attrs  []xmlValue
+	at     int      // offset of the start that was read last
+	raw    xmlValue // the text that xmlText stands on
+	closed bool     // text: the start that was read ends itself
 
 	names   map[string]string // text: names already seen
 	strings []string          // ABX: the pool that references point into
@@ -103,7 +103,7 @@ func (x *xmlReader) next() xmlKind {
 		x.open, x.at = append(x.open, x.name), at
 	case xmlEnd:
 		if len(x.open) == 0 || x.open[len(x.open)-1] != x.name {
-			x.fail(at, "end of "+quoteName(x.name)+", which is not open")
+			x.fail(at, "end of "+quoteXMLName(x.name)+", which is not open")
 			return xmlEOF
 		}
 		x.open = x.open[:len(x.open)-1]
@@ -114,7 +114,7 @@ func (x *xmlReader) next() xmlKind {
 		}
 	case xmlEOF:
 		if len(x.open) > 0 {
-			x.complain(len(x.in), "file ends inside "+quoteName(x.open[len(x.open)-1]))
+			x.complain(len(x.in), "file ends inside "+quoteXMLName(x.open[len(x.open)-1]))
 		}
 	}
 	return kind
@@ -150,7 +150,7 @@ func (x *xmlReader) named(name string, names []string) bool {
 	if slices.Contains(names, name) {
 		return true
 	}
-	x.fail(x.at, "root element "+quoteName(name)+" instead of "+strconv.Quote(names[0]))
+	x.fail(x.at, "root element "+quoteXMLName(name)+" instead of "+strconv.Quote(names[0]))
 	return false
 }
 
@@ -211,8 +211,8 @@ func (x *xmlReader) text() string {
 	}
 }
 
-// keep appends to a list, up to a number of entries over all lists of the file.
-func keep[T any](x *xmlReader, list []T, v T) []T {
+// keepXML appends to a list, up to a number of entries over all lists of the file.
+func keepXML[T any](x *xmlReader, list []T, v T) []T {
 	if x.items >= maxXMLItems {
 		x.fail(x.at, "more than 200000 entries")
 		return list
@@ -221,16 +221,16 @@ func keep[T any](x *xmlReader, list []T, v T) []T {
 	return append(list, v)
 }
 
-// quoteName quotes a name of the file for an error.
-func quoteName(name string) string {
+// quoteXMLName quotes a name of the file for an error.
+func quoteXMLName(name string) string {
 	if len(name) > 100 {
 		name = name[:100]
 	}
 	return strconv.Quote(name)
 }
 
-// xmlAttr is an attribute as the file has it. Values are decoded when asked for.
-type xmlAttr struct {
+// xmlValue is an attribute as the file has it. Values are decoded when asked for.
+type xmlValue struct {
 	name string
 	kind byte   // attrText, attrCDATA, or a type of ABX
 	raw  []byte // of text, strings and bytes; part of the input
@@ -246,7 +246,7 @@ const (
 )
 
 // value gives an attribute as text XML has it. Numbers are written as Java's toString does.
-func (a *xmlAttr) value() string {
+func (a *xmlValue) value() string {
 	switch a.kind {
 	case attrText:
 		return unescapeXML(a.raw)
@@ -274,7 +274,7 @@ func (a *xmlAttr) value() string {
 	return ""
 }
 
-func (x *xmlReader) find(name string) *xmlAttr {
+func (x *xmlReader) find(name string) *xmlValue {
 	for i := range x.attrs {
 		if x.attrs[i].name == name && x.attrs[i].kind != abxNull {
 			return &x.attrs[i]

@@ -25,39 +25,39 @@ type xmlFile struct {
 	parse func([]byte) (any, error)
 }
 
-func file[T any](name, text string, parse func([]byte) (T, error)) xmlFile {
+func xmlFileOf[T any](name, text string, parse func([]byte) (T, error)) xmlFile {
 	return xmlFile{name: name, text: text, parse: func(b []byte) (any, error) { return parse(b) }}
 }
 
 func adbStore(b []byte) (any, error) {
-	keys, networks, err := AdbKeystoreFile(b)
+	keys, networks, err := AdbKeystoreXML(b)
 	return fmt.Sprintf("%+v %d", keys, networks), err
 }
 
 func xmlFiles() []xmlFile {
 	a, b := testCert("Acme"), testCert("Android Debug")
 	files := []xmlFile{
-		file("packages", fmt.Sprintf(packagesFixture, hex.EncodeToString(a), hex.EncodeToString(b)), PackagesXML),
-		file("restrictions", restrictionsFixture, PackageRestrictions),
-		file("runtime 9", runtimeOldFixture, RuntimePermissions),
-		file("runtime 11", runtimeNewFixture, RuntimePermissions),
-		file("roles", rolesFixture, Roles),
-		file("appops 9", appOpsOldFixture, AppOpsXML),
-		file("appops 14", appOpsNewFixture, AppOpsXML),
-		file("settings", settingsFixture, SettingsXML),
-		file("settings 6", settingsOldFixture, SettingsXML),
-		file("userlist", userListFixture, UserListXML),
-		file("user", userFixture, UserXML),
-		file("policies", policiesFixture, DevicePoliciesXML),
-		file("device owner", ownersFixture, OwnersXML),
-		file("profile owner", profileOwnerFixture, OwnersXML),
-		file("device owner 5", ownersOldFixture, OwnersXML),
-		file("wifi", wifiFixture, WifiConfigStore),
-		file("adb", adbStoreFixture, adbStore),
-		file("adb 10", adbStoreOldFixture, adbStore),
-		file("sessions", sessionsFixture, InstallSessions),
-		file("compat", compatFixture, CompatOverrides),
-		file("access", accessFixture, PermissionAccess),
+		xmlFileOf("packages", fmt.Sprintf(packagesFixture, hex.EncodeToString(a), hex.EncodeToString(b)), PackagesXML),
+		xmlFileOf("restrictions", restrictionsFixture, PackageRestrictionsXML),
+		xmlFileOf("runtime 9", runtimeOldFixture, RuntimePermissionsXML),
+		xmlFileOf("runtime 11", runtimeNewFixture, RuntimePermissionsXML),
+		xmlFileOf("roles", rolesFixture, RolesXML),
+		xmlFileOf("appops 9", appOpsOldFixture, AppOpsXML),
+		xmlFileOf("appops 14", appOpsNewFixture, AppOpsXML),
+		xmlFileOf("settings", settingsFixture, SettingsXML),
+		xmlFileOf("settings 6", settingsOldFixture, SettingsXML),
+		xmlFileOf("userlist", userListFixture, UserListXML),
+		xmlFileOf("user", userFixture, UserXML),
+		xmlFileOf("policies", policiesFixture, DevicePoliciesXML),
+		xmlFileOf("device owner", ownersFixture, OwnersXML),
+		xmlFileOf("profile owner", profileOwnerFixture, OwnersXML),
+		xmlFileOf("device owner 5", ownersOldFixture, OwnersXML),
+		xmlFileOf("wifi", wifiFixture, WifiConfigXML),
+		xmlFileOf("adb", adbStoreFixture, adbStore),
+		xmlFileOf("adb 10", adbStoreOldFixture, adbStore),
+		xmlFileOf("sessions", sessionsFixture, InstallSessionsXML),
+		xmlFileOf("compat", compatFixture, CompatXML),
+		xmlFileOf("access", accessFixture, AccessABX),
 	}
 	for i := range files {
 		files[i].roots = files[i].name == "device owner 5" || files[i].name == "adb 10"
@@ -144,7 +144,7 @@ func TestPackagesXML(t *testing.T) {
 				Installer: "com.android.vending", Initiator: "com.android.vending", Originator: "com.android.browser",
 				UpdateOwner: "com.android.vending", InstallerUID: 10088, Source: 2, Archived: true, Scheme: 3,
 				Signers: []PackageCert{acme}, PastSigners: []PackageCert{cert(b, "Android Debug", 11), acme}, InitiatorCert: []PackageCert{debug},
-				Grants: []PermissionGrant{{"android.permission.INTERNET", true, 0}, {"android.permission.REORDER_TASKS", false, 0x80a0}},
+				Grants: []GrantEntry{{"android.permission.INTERNET", true, 0}, {"android.permission.REORDER_TASKS", false, 0x80a0}},
 				KeySet: 1, UpgradeKeys: []int64{2}},
 			{Name: "android", CodePath: "/system/framework", UID: 1000, Shared: true, Version: 35, Flags: 0x80000005, PrivateFlags: 8,
 				FlagsKnown: true, FileTime: 0x11e8f7d4c00, FirstInstall: 0x11e8f7d4c01, LastUpdate: 0x11e8f7d4c02, InstallerUID: -1,
@@ -154,8 +154,8 @@ func TestPackagesXML(t *testing.T) {
 			{Name: "org.example.bare", CodePath: "/x", UID: 10002, InstallerUID: -1},
 		},
 		Replaced:    []PackageSetting{{Name: "org.example.reader", CodePath: "/product/app/Reader", UID: 10123, Version: 3, FileTime: 1, InstallerUID: -1}},
-		SharedUsers: []SharedUserSetting{{"android.uid.system", 1000, []PackageCert{debug}, []PermissionGrant{{"android.permission.REBOOT", true, 0}}}},
-		Permissions: []DeclaredPermission{{"org.example.READ", "org.example.reader", 2, false}, {"org.example.DYN", "org.example.reader", 0, true}},
+		SharedUsers: []SharedUserSetting{{"android.uid.system", 1000, []PackageCert{debug}, []GrantEntry{{"android.permission.REBOOT", true, 0}}}},
+		Permissions: []PackagePermission{{"org.example.READ", "org.example.reader", 2, false}, {"org.example.DYN", "org.example.reader", 0, true}},
 		Renamed:     []RenamedPackage{{"org.example.new", "org.example.old"}},
 		KeySets:     []PackageKeySet{{1, []string{hex.EncodeToString(keyPrint[:])}}},
 		Links: []LinkDomain{{"android", "example.net", -1}, {"org.example.reader", "example.org", 1},
@@ -210,8 +210,8 @@ func TestPackagesList(t *testing.T) {
 	}
 }
 
-// check compares what a parser gives for a sound fixture.
-func check[T any](t *testing.T, name string, parse func([]byte) (T, error), in string, want T) {
+// checkXML compares what a parser gives for a sound fixture.
+func checkXML[T any](t *testing.T, name string, parse func([]byte) (T, error), in string, want T) {
 	t.Helper()
 	got, err := parse([]byte(in))
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -220,47 +220,47 @@ func check[T any](t *testing.T, name string, parse func([]byte) (T, error), in s
 }
 
 func TestAndroidFileContents(t *testing.T) {
-	check(t, "restrictions", PackageRestrictions, restrictionsFixture, UserPackages{
+	checkXML(t, "restrictions", PackageRestrictionsXML, restrictionsFixture, UserPackages{
 		Packages: []UserPackage{
 			{Name: "org.example.reader", Stopped: true, NeverStarted: true, SuspendedBy: []string{"com.example.dpc"}, Enabled: 3, EnabledBy: "shell:0",
 				Reason: 4, FirstInstall: 0x18c1a2b3c40, Disabled: []string{"org.example.A", "org.example.B"}, EnabledParts: []string{"org.example.C"}},
 			{Name: "org.example.old", Installed: true, Hidden: true, Suspended: true, SuspendedBy: []string{"root"}, Instant: true, Harmful: "bad & worse", NoUninstall: true},
 		},
 		NoUninstall: []string{"com.example.dpc"}, Browser: "org.example.browser", Dialer: "org.example.dialer"})
-	check(t, "runtime 9", RuntimePermissions, runtimeOldFixture, []RuntimeGrants{
-		{Package: "org.example.reader", AppID: -1, Grants: []PermissionGrant{{"android.permission.CAMERA", true, 0x20300}}},
-		{Shared: "android.uid.phone", AppID: -1, Grants: []PermissionGrant{{"android.permission.READ_SMS", false, 1}}}})
-	check(t, "runtime 11", RuntimePermissions, runtimeNewFixture, []RuntimeGrants{
-		{Package: "org.example.reader", AppID: -1, Grants: []PermissionGrant{{"android.permission.CAMERA", true, 0x301}}},
-		{Shared: "android.uid.phone", AppID: -1, Grants: []PermissionGrant{{"android.permission.READ_SMS", false, 0x8000}}}})
-	check(t, "access", PermissionAccess, accessFixture, AccessState{
-		Permissions: []RuntimeGrants{{AppID: 10123, Grants: []PermissionGrant{{"android.permission.INTERNET", true, 1}, {"android.permission.CAMERA", true, 48},
+	checkXML(t, "runtime 9", RuntimePermissionsXML, runtimeOldFixture, []RuntimeGrants{
+		{Package: "org.example.reader", AppID: -1, Grants: []GrantEntry{{"android.permission.CAMERA", true, 0x20300}}},
+		{Shared: "android.uid.phone", AppID: -1, Grants: []GrantEntry{{"android.permission.READ_SMS", false, 1}}}})
+	checkXML(t, "runtime 11", RuntimePermissionsXML, runtimeNewFixture, []RuntimeGrants{
+		{Package: "org.example.reader", AppID: -1, Grants: []GrantEntry{{"android.permission.CAMERA", true, 0x301}}},
+		{Shared: "android.uid.phone", AppID: -1, Grants: []GrantEntry{{"android.permission.READ_SMS", false, 0x8000}}}})
+	checkXML(t, "access", AccessABX, accessFixture, AccessState{
+		Permissions: []RuntimeGrants{{AppID: 10123, Grants: []GrantEntry{{"android.permission.INTERNET", true, 1}, {"android.permission.CAMERA", true, 48},
 			{"android.permission.RECORD_AUDIO", false, 1048624}, {"android.permission.READ_SMS", false, 262160}, {"android.permission.READ_LOGS", true, 4},
 			{"android.permission.VIBRATE", false, 2}, {"android.permission.READ_CONTACTS", true, 1024}}}},
 		Modes: []AppOpMode{{UID: 10123, User: -1, Op: -1, Name: "android:camera", Mode: 4},
 			{Package: "org.example.reader", UID: -1, User: -1, Op: -1, Name: "android:system_alert_window"}}})
-	check(t, "roles", Roles, rolesFixture, []RoleHolders{{"android.app.role.SMS", []string{"org.example.sms"}}, {"android.app.role.ASSISTANT", nil}})
-	check(t, "appops 9", AppOpsXML, appOpsOldFixture, []AppOpMode{
+	checkXML(t, "roles", RolesXML, rolesFixture, []RoleEntry{{"android.app.role.SMS", []string{"org.example.sms"}}, {"android.app.role.ASSISTANT", nil}})
+	checkXML(t, "appops 9", AppOpsXML, appOpsOldFixture, []AppOpMode{
 		{Package: "org.example.reader", UID: 10123, User: -1, Op: 24, Name: "SYSTEM_ALERT_WINDOW", Mode: 1},
 		{Package: "org.example.reader", UID: 10123, User: -1, Op: 26, Name: "CAMERA", Mode: -1, Accessed: 1500000000000, Rejected: 1400000000000},
 		{Package: "org.example.reader", UID: 10123, User: -1, Op: 27, Name: "RECORD_AUDIO", Mode: -1, Accessed: 1600000000001, Rejected: 9}})
-	check(t, "appops 14", AppOpsXML, appOpsNewFixture, []AppOpMode{
+	checkXML(t, "appops 14", AppOpsXML, appOpsNewFixture, []AppOpMode{
 		{UID: 10123, User: -1, Op: 43, Name: "GET_USAGE_STATS"},
 		{Package: "org.example.reader", UID: 10123, User: -1, Op: 26, Name: "CAMERA", Mode: -1, Accessed: 1700000000000, Rejected: 1700000000005},
 		{Package: "org.example.reader", UID: 10123, User: -1, Op: 0, Name: "COARSE_LOCATION", Mode: 4, Accessed: 1700000000007},
 		{Package: "org.example.reader", UID: -1, User: 10, Op: 66, Name: "REQUEST_INSTALL_PACKAGES"},
 		{Package: "org.example.reader", UID: -1, User: 10, Op: 9999, Mode: 1}})
-	check(t, "settings", SettingsXML, settingsFixture, []SettingEntry{
+	checkXML(t, "settings", SettingsXML, settingsFixture, []SettingEntry{
 		{Name: "adb_enabled", Value: "1", Set: true, Package: "com.android.settings", Default: "0", FromSystem: true},
 		{Name: "device_name", Value: "X\nY\U0001F84A", Set: true, Package: "android", Default: "A"},
 		{Name: "none", Package: "android"}, {Name: "null", Value: "null", Set: true, Package: "android"},
 		{Name: "empty", Set: true, Package: "android"}})
-	check(t, "settings 6", SettingsXML, settingsOldFixture, []SettingEntry{{Name: "http_proxy", Package: "android"}})
-	check(t, "userlist", UserListXML, userListFixture, UserList{Users: []int{0, 10}, Restrictions: []string{"no_config_wifi", "no_sms"}})
-	check(t, "user", UserXML, userFixture, UserEntry{ID: 10, Serial: 10, Flags: 4144, Type: "android.os.usertype.profile.MANAGED", Created: 1700000000000,
+	checkXML(t, "settings 6", SettingsXML, settingsOldFixture, []SettingEntry{{Name: "http_proxy", Package: "android"}})
+	checkXML(t, "userlist", UserListXML, userListFixture, UserList{Users: []int{0, 10}, Restrictions: []string{"no_config_wifi", "no_sms"}})
+	checkXML(t, "user", UserXML, userFixture, UserEntry{ID: 10, Serial: 10, Flags: 4144, Type: "android.os.usertype.profile.MANAGED", Created: 1700000000000,
 		LastLoggedIn: 1700000001000, Parent: 0, Removing: true, Restrictions: []string{"no_install_unknown_sources"},
 		Policy: []string{"no_debugging_features", "no_config_vpn"}})
-	check(t, "policies", DevicePoliciesXML, policiesFixture, PolicyFile{
+	checkXML(t, "policies", DevicePoliciesXML, policiesFixture, PolicyFile{
 		Admins: []PolicyAdmin{
 			{Component: "com.example.dpc/.Receiver", Policies: 991, Restrictions: []string{"no_install_unknown_sources"}, TestOnly: true, PasswordQuality: 131072,
 				PasswordLength: 6, Complexity: 196608, FailedWipe: 10, MaxTimeToLock: 300000, EncryptionAsked: true, CameraDisabled: true, CaptureDisabled: true,
@@ -271,17 +271,17 @@ func TestAndroidFileContents(t *testing.T) {
 		Delegations: []PolicyDelegation{{"org.example.certs", "delegation-cert-install"}, {"org.example.net", "delegation-network-logging"}},
 		ApprovedCAs: []string{"user:abc.0"}, OwnerCAs: []string{"user:def.0"}, LockTask: []string{"org.example.kiosk"}, Affiliation: []string{"acme"},
 		Provisioned: 3, SetUp: true})
-	check(t, "device owner", OwnersXML, ownersFixture, PolicyOwners{SystemUpdate: "2", Owners: []OwnerEntry{
+	checkXML(t, "device owner", OwnersXML, ownersFixture, PolicyOwners{SystemUpdate: "2", Owners: []OwnerEntry{
 		{Device: true, User: 10, Package: "com.example.dpc", Component: "com.example.dpc/.Receiver", Type: 1}}})
-	check(t, "profile owner", OwnersXML, profileOwnerFixture, PolicyOwners{Owners: []OwnerEntry{
+	checkXML(t, "profile owner", OwnersXML, profileOwnerFixture, PolicyOwners{Owners: []OwnerEntry{
 		{User: -1, Package: "com.example.dpc", Component: "com.example.dpc/.Receiver", Organization: true}}})
-	check(t, "device owner 5", OwnersXML, ownersOldFixture, PolicyOwners{Owners: []OwnerEntry{
+	checkXML(t, "device owner 5", OwnersXML, ownersOldFixture, PolicyOwners{Owners: []OwnerEntry{
 		{Device: true, Package: "com.example.dpc"}, {User: 10, Package: "com.example.work", Component: "com.example.work/.R"}}})
-	check(t, "sessions", InstallSessions, sessionsFixture, []InstallSession{{ID: 1337, User: 10, Installer: "org.example.store", Initiator: "org.example.init",
+	checkXML(t, "sessions", InstallSessionsXML, sessionsFixture, []SessionEntry{{ID: 1337, User: 10, Installer: "org.example.store", Initiator: "org.example.init",
 		Originator: "org.example.orig", UpdateOwner: "org.example.owner", UID: 10123, Package: "org.example.new", Origin: "https://dl.example/new.apk",
 		Referrer: "https://ref.example/", Created: 1700000000000, Updated: 1700000000001, CommittedAt: 1700000000002, Committed: true, Sealed: true,
 		Staged: true, Failed: true, Flags: 4194354, Reason: 4, Source: 4, Parent: -1, Dir: "/data/app/vmdl1337.tmp", Granted: []string{"android.permission.READ_SMS"}}})
-	check(t, "compat", CompatOverrides, compatFixture, []CompatOverride{{135634846, "org.example.reader", false, "validated", 0, 0},
+	checkXML(t, "compat", CompatXML, compatFixture, []CompatFileEntry{{135634846, "org.example.reader", false, "validated", 0, 0},
 		{135634846, "org.example.later", true, "deferred", 0, 0}, {135634846, "org.example.reader", false, "raw", -1 << 63, 1<<63 - 1}})
 }
 
@@ -291,13 +291,13 @@ func TestWifiConfigStore(t *testing.T) {
 	}
 	wep, sae := plain("wep", "wep"), plain("sae", "wpa3")
 	wep.Secret, sae.WPA3 = true, true
-	check(t, "wifi", WifiConfigStore, wifiFixture, []SavedNetwork{
+	checkXML(t, "wifi", WifiConfigXML, wifiFixture, []SavedNetwork{
 		{SSID: "Home & Co", Security: "wpa3", WPA3: true, Hidden: true, Secret: true, EverConnected: true, MACRandomization: 3, Creator: "org.example.wifi",
 			CreatorUID: 10123, LastUpdater: "com.android.settings", Proxy: "static", ProxyHost: "proxy.example", ProxyPort: 8080, StaticIP: true, DNS: []string{"192.0.2.53"}},
 		{SSID: "café", BSSID: "02:00:5e:00:53:01", Security: "enterprise", Secret: true, AutoJoin: true, MACRandomization: -1, CreatorUID: -1, Proxy: "pac",
 			ProxyPAC: "http://pac.example/a.pac", EAP: "peap", Phase2: "mschapv2", CA: true, ServerName: true, Identity: true},
 		wep, plain("free", "open"), plain("tkip", "wpa"), plain("owe", "owe"), sae, plain("?", "")})
-	got, _ := WifiConfigStore([]byte(wifiFixture))
+	got, _ := WifiConfigXML([]byte(wifiFixture))
 	if strings.Contains(fmt.Sprintf("%+v", got), "t0p-s3cret") {
 		t.Error("a secret is kept")
 	}
@@ -321,12 +321,12 @@ func TestAdbFiles(t *testing.T) {
 		t.Errorf("MD5 %q", keys[0].MD5)
 	}
 	for _, in := range []string{adbStoreFixture, adbStoreOldFixture} {
-		got, _, err := AdbKeystoreFile([]byte(in))
+		got, _, err := AdbKeystoreXML([]byte(in))
 		if err != nil || got[0].SHA256 != keys[0].SHA256 || got[0].LastConnection == 0 {
 			t.Errorf("%v %+v", err, got)
 		}
 	}
-	if got, networks, err := AdbKeystoreFile([]byte(adbStoreFixture)); err != nil || networks != 1 || len(got) != 1 {
+	if got, networks, err := AdbKeystoreXML([]byte(adbStoreFixture)); err != nil || networks != 1 || len(got) != 1 {
 		t.Errorf("%v %d networks, %d keys", err, networks, len(got))
 	}
 }

@@ -40,10 +40,10 @@ type SavedNetwork struct {
 	AnonymousID bool // another one is shown to who listens
 }
 
-// WifiConfigStore reads WifiConfigStore.xml: of /data/misc/wifi from Android 8, of
+// WifiConfigXML reads WifiConfigStore.xml: of /data/misc/wifi from Android 8, of
 // /data/misc/apexdata/com.android.wifi from 11, and of users in misc_ce (WifiConfigurationXmlUtil).
 // Only text that is named here is ever taken out of the file.
-func WifiConfigStore(b []byte) ([]SavedNetwork, error) {
+func WifiConfigXML(b []byte) ([]SavedNetwork, error) {
 	x := newXMLReader(b)
 	var out []SavedNetwork
 	if x.root("WifiConfigStoreData", "WifiBackupData") {
@@ -53,7 +53,7 @@ func WifiConfigStore(b []byte) ([]SavedNetwork, error) {
 			}
 			for name := range x.children() {
 				if name == "Network" {
-					out = keep(x, out, savedNetwork(x))
+					out = keepXML(x, out, savedNetwork(x))
 				}
 			}
 		}
@@ -63,7 +63,7 @@ func WifiConfigStore(b []byte) ([]SavedNetwork, error) {
 
 func savedNetwork(x *xmlReader) SavedNetwork {
 	n := SavedNetwork{AutoJoin: true, MACRandomization: -1, CreatorUID: -1}
-	var s wifiSecurity
+	var s savedSecurity
 	for section := range x.children() {
 		switch section {
 		case "WifiConfiguration":
@@ -95,7 +95,7 @@ func savedNetwork(x *xmlReader) SavedNetwork {
 }
 
 // configuration reads one value of <WifiConfiguration>.
-func (n *SavedNetwork) configuration(x *xmlReader, s *wifiSecurity) {
+func (n *SavedNetwork) configuration(x *xmlReader, s *savedSecurity) {
 	if x.name == "null" {
 		return
 	}
@@ -150,7 +150,7 @@ func (n *SavedNetwork) address(x *xmlReader) {
 		n.ProxyPAC = bareURL(x.text())
 	case "DNSServers":
 		for range x.children() {
-			n.DNS = keep(x, n.DNS, x.attr("value"))
+			n.DNS = keepXML(x, n.DNS, x.attr("value"))
 		}
 	}
 }
@@ -174,13 +174,13 @@ func (n *SavedNetwork) enterprise(x *xmlReader) {
 	case "SubjectMatch", "AltSubjectMatch", "DomSuffixMatch":
 		n.ServerName = n.ServerName || x.filled()
 	case "EapMethod":
-		n.EAP = nameOf(x.int("value", -1), "peap", "tls", "ttls", "pwd", "sim", "aka", "aka'", "unauth-tls", "wapi")
+		n.EAP = enumName(x.int("value", -1), "peap", "tls", "ttls", "pwd", "sim", "aka", "aka'", "unauth-tls", "wapi")
 	case "Phase2Method":
-		n.Phase2 = nameOf(x.int("value", 0)-1, "pap", "mschap", "mschapv2", "gtc", "sim", "aka", "aka'")
+		n.Phase2 = enumName(x.int("value", 0)-1, "pap", "mschap", "mschapv2", "gtc", "sim", "aka", "aka'")
 	}
 }
 
-func nameOf(n int64, names ...string) string {
+func enumName(n int64, names ...string) string {
 	if n >= 0 && n < int64(len(names)) {
 		return names[n]
 	}
@@ -237,8 +237,8 @@ func bareURL(s string) string {
 	return scheme + "://" + host
 }
 
-// wifiSecurity gathers what a network says of its security.
-type wifiSecurity struct {
+// savedSecurity gathers what a network says of its security.
+type savedSecurity struct {
 	keys, protocols uint64 // WifiConfiguration.KeyMgmt and Protocol
 	known           bool   // keys was there
 	wep             bool   // a WEP key is set
@@ -246,7 +246,7 @@ type wifiSecurity struct {
 }
 
 // params reads <SecurityParamsList>. What is switched off does not count.
-func (s *wifiSecurity) params(x *xmlReader) {
+func (s *savedSecurity) params(x *xmlReader) {
 	for range x.children() {
 		kind, on := -1, true
 		for range x.children() {
@@ -258,16 +258,16 @@ func (s *wifiSecurity) params(x *xmlReader) {
 			}
 		}
 		if on {
-			s.types = keep(x, s.types, kind)
+			s.types = keepXML(x, s.types, kind)
 		}
 	}
 }
 
 // class gives the weakest security that is accepted, and whether WPA3 is.
-func (s *wifiSecurity) class() (weakest string, wpa3 bool) {
+func (s *savedSecurity) class() (weakest string, wpa3 bool) {
 	var all []string
 	for _, t := range s.types {
-		all = append(all, nameOf(int64(t), "open", "wep", "wpa2", "enterprise", "wpa3", "enterprise", "owe", "wapi", "wapi",
+		all = append(all, enumName(int64(t), "open", "wep", "wpa2", "enterprise", "wpa3", "enterprise", "owe", "wapi", "wapi",
 			"enterprise", "enterprise", "enterprise", "enterprise", "wpa3"))
 		wpa3 = wpa3 || t == 4 || t == 5 || t == 9
 	}
@@ -288,7 +288,7 @@ func (s *wifiSecurity) class() (weakest string, wpa3 bool) {
 }
 
 // byKeys reads the bits of WifiConfiguration.KeyMgmt.
-func (s *wifiSecurity) byKeys() (all []string) {
+func (s *savedSecurity) byKeys() (all []string) {
 	const psk, enterprise = 1<<1 | 1<<4 | 1<<6 | 1<<11, 1<<2 | 1<<3 | 1<<5 | 1<<7 | 1<<10 | 1<<12 | 1<<15 | 1<<16
 	if s.keys&1 != 0 || s.keys == 0 {
 		if s.wep {
