@@ -77,14 +77,14 @@ func (x *xmlReader) nextBinary() xmlKind {
 			if !ok {
 				return xmlEOF
 			}
-			x.raw = xmlAttr{kind: abxString, raw: raw, at: at}
+			x.raw = xmlValue{kind: abxString, raw: raw, at: at}
 			return xmlText
 		case abxEntity:
 			raw, ok := x.counted()
 			if !ok {
 				return xmlEOF
 			}
-			x.raw = xmlAttr{kind: abxInterned, str: unescapeXML([]byte("&" + string(raw) + ";")), at: at}
+			x.raw = xmlValue{kind: abxInterned, str: unescapeXML([]byte("&" + string(raw) + ";")), at: at}
 			return xmlText
 		case abxWhitespace, abxInstruction, abxComment, abxDoctype:
 			if _, ok := x.counted(); !ok {
@@ -109,7 +109,7 @@ func (x *xmlReader) binaryAttrs() bool {
 			x.fail(x.pos, "element has more than 1000 attributes")
 			return false
 		}
-		a := xmlAttr{kind: x.in[x.pos] & 0xf0, at: x.pos}
+		a := xmlValue{kind: x.in[x.pos] & 0xf0, at: x.pos}
 		x.pos++
 		if !x.interned(&a.name) || !x.binaryValue(&a) {
 			return false
@@ -119,7 +119,7 @@ func (x *xmlReader) binaryAttrs() bool {
 	return true
 }
 
-func (x *xmlReader) binaryValue(a *xmlAttr) (ok bool) {
+func (x *xmlReader) binaryValue(a *xmlValue) (ok bool) {
 	switch a.kind {
 	case abxNull, abxTrue, abxFalse:
 		return true

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// events writes down what a reader gives: one line per event, text joined.
-func events(x *xmlReader) []string {
+// xmlEvents writes down what a reader gives: one line per event, text joined.
+func xmlEvents(x *xmlReader) []string {
 	var out []string
 	text := ""
 	flush := func() {
@@ -132,7 +132,7 @@ func (d *twin) attribute(name string) {
 	case 2:
 		value, kind = hex.EncodeToString(some), abxBytesHex
 	case 3:
-		a := xmlAttr{kind: abxBytesBase64, raw: some}
+		a := xmlValue{kind: abxBytesBase64, raw: some}
 		value, kind = a.value(), abxBytesBase64
 	case 4:
 		value, kind = strconv.FormatInt(n32, 10), abxInt
@@ -162,7 +162,7 @@ func TestBothFormsGiveTheSameEvents(t *testing.T) {
 			d.element(0)
 			d.text.WriteString("\n")
 		}
-		text, abx := events(newXMLReader(d.text.Bytes())), events(newXMLReader(d.abx.done()))
+		text, abx := xmlEvents(newXMLReader(d.text.Bytes())), xmlEvents(newXMLReader(d.abx.done()))
 		for len(text) > 0 && text[len(text)-1] == `text "\n"` {
 			text = text[:len(text)-1]
 		}
@@ -393,4 +393,33 @@ func FuzzAndroidXML(f *testing.F) {
 			}
 		}
 	})
+}
+
+// The bytes of a document, put together by hand after BinaryXmlSerializer, so that the writer
+// of these tests and the reader cannot be wrong together.
+func TestABXBytes(t *testing.T) {
+	doc := "ABX\x00\x10" +
+		"\x32\xff\xff\x00\x03pkg" +
+		"\x2f\xff\xff\x00\x04name\x00\x06a\xc0\x80\xc3\xa9b" + // string, with NUL in two bytes
+		"\x3f\xff\xff\x00\x03ref\x00\x00" + // interned: string 0
+		"\x3f\x00\x01\xff\xff\x00\x06\xed\xa0\xbe\xed\xb6\x8a" + // string 1 = interned anew, halves of U+1F98A
+		"\x4f\xff\xff\x00\x01k\x00\x02\x0a\xff" + // bytes as hexadecimal
+		"\x5f\x00\x04\x00\x02\x0a\xff" + // as base64
+		"\x6f\x00\x04\xff\xff\xff\xfe" + // int -2
+		"\x7f\x00\x04\x80\x00\x00\x00" + // int as hexadecimal
+		"\x8f\x00\x04\x00\x00\x01\x00\x00\x00\x00\x00" + // long
+		"\x9f\x00\x04\x00\x00\x01\x8c\x1a\x2b\x3c\x40" + // long as hexadecimal
+		"\xcf\x00\x04\xdf\x00\x04\x1f\x00\x04" + // true, false, null
+		"\x24\x00\x02hi" + // text
+		"\x29\x00\x01c" + // comment
+		"\x26\x00\x03amp" + // entity
+		"\x32\xff\xff\x00\x01x\x33\x00\x05" + // <x></x>
+		"\x33\x00\x00\x11" + "whatever follows the end is not read"
+	want := []string{
+		`start "pkg" "name"="a\x00éb" "ref"="pkg" "name"="🦊" "k"="0aff" "k"="Cv8=" "k"="-2" "k"="-80000000" "k"="1099511627776" ` +
+			`"k"="18c1a2b3c40" "k"="true" "k"="false" "k"=""`,
+		`text "hi&"`, `start "x"`, `end "x"`, `end "pkg"`}
+	if got := xmlEvents(newXMLReader([]byte(doc))); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
 }

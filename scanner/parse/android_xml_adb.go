@@ -54,22 +54,22 @@ func adbTrust(line string) AdbTrust {
 	return k
 }
 
-// AdbKeystoreFile reads adb_temp_keys.xml (Android 10 on): when each key was used last, and
+// AdbKeystoreXML reads adb_temp_keys.xml (Android 10 on): when each key was used last, and
 // how many networks are trusted for debugging without a cable. Android 10 writes a root for
 // each key, later releases one for all, as text or ABX.
-func AdbKeystoreFile(b []byte) (keys []AdbTrust, networks int, err error) {
+func AdbKeystoreXML(b []byte) (keys []AdbTrust, networks int, err error) {
 	x := newXMLReader(b)
 	entry := func(name string) {
 		switch name {
 		case "adbKey":
 			k := adbTrust(x.attr("key"))
 			k.LastConnection = x.int("lastConnection", 0)
-			keys = keep(x, keys, k)
+			keys = keepXML(x, keys, k)
 		case "wifiAP":
 			networks++
 		}
 	}
-	for name := range x.children() {
+	for name := range x.roots("keyStore", "adbKey", "wifiAP") {
 		if name != "keyStore" {
 			entry(name)
 			continue

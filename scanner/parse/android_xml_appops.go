@@ -25,19 +25,19 @@ func AppOpsXML(b []byte) ([]AppOpMode, error) {
 	for name := range x.children() {
 		switch name {
 		case "uid":
-			out = appOps(x, out, AppOpMode{UID: x.uid("n"), User: -1})
+			out = opElements(x, out, AppOpMode{UID: x.uid("n"), User: -1})
 		case "pkg":
 			pkg := x.attr("n")
 			for child := range x.children() {
 				if child == "uid" {
-					out = appOps(x, out, AppOpMode{Package: pkg, UID: x.uid("n"), User: -1})
+					out = opElements(x, out, AppOpMode{Package: pkg, UID: x.uid("n"), User: -1})
 				}
 			}
 		case "user":
 			user := x.uid("n")
 			for child := range x.children() {
 				if child == "pkg" {
-					out = appOps(x, out, AppOpMode{Package: x.attr("n"), UID: -1, User: user})
+					out = opElements(x, out, AppOpMode{Package: x.attr("n"), UID: -1, User: user})
 				}
 			}
 		}
@@ -45,20 +45,20 @@ func AppOpsXML(b []byte) ([]AppOpMode, error) {
 	return out, x.end()
 }
 
-// appOps reads the <op> elements of one subject. Times are attributes of the element up to
+// opElements reads the <op> elements of one subject. Times are attributes of the element up to
 // Android 9; then of <st> elements inside, one for each state of the process, which later
 // releases group by attribution tag.
-func appOps(x *xmlReader, out []AppOpMode, subject AppOpMode) []AppOpMode {
+func opElements(x *xmlReader, out []AppOpMode, subject AppOpMode) []AppOpMode {
 	for name := range x.children() {
 		if name != "op" {
 			continue
 		}
 		op := subject
-		op.Op = int(int32(x.int("n", -1)))
-		op.Mode, op.Name = int(int32(x.int("m", -1))), opName(op.Op)
+		op.Op = x.uid("n")
+		op.Mode, op.Name = x.uid("m"), appOpName(op.Op)
 		op.times(x)
 		op.uses(x)
-		out = keep(x, out, op)
+		out = keepXML(x, out, op)
 	}
 	return out
 }
@@ -82,9 +82,9 @@ func (op *AppOpMode) times(x *xmlReader) {
 	}
 }
 
-// opName names the operations that matter for what an app can do unseen; "" for the others.
+// appOpName names the operations that matter for what an app can do unseen; "" for the others.
 // The numbers are those of AppOpsManager.OP_*, which releases only add to.
-func opName(op int) string {
+func appOpName(op int) string {
 	switch op {
 	case 0:
 		return "COARSE_LOCATION"

@@ -1,7 +1,7 @@
 package parse
 
-// InstallSession is an installation that was begun, and perhaps finished, by an installer.
-type InstallSession struct {
+// SessionEntry is an installation that was begun, and perhaps finished, by an installer.
+type SessionEntry struct {
 	ID          int
 	User        int
 	Installer   string // of record
@@ -27,23 +27,23 @@ type InstallSession struct {
 	Granted     []string // permissions that the installer granted along the way
 }
 
-// InstallSessions reads /data/system/install_sessions.xml of Android 5 to 16
+// InstallSessionsXML reads /data/system/install_sessions.xml of Android 5 to 16
 // (PackageInstallerSession).
-func InstallSessions(b []byte) ([]InstallSession, error) {
+func InstallSessionsXML(b []byte) ([]SessionEntry, error) {
 	x := newXMLReader(b)
-	var out []InstallSession
+	var out []SessionEntry
 	if x.root("sessions") {
 		for name := range x.children() {
 			if name == "session" {
-				out = keep(x, out, installSession(x))
+				out = keepXML(x, out, sessionEntry(x))
 			}
 		}
 	}
 	return out, x.end()
 }
 
-func installSession(x *xmlReader) InstallSession {
-	s := InstallSession{
+func sessionEntry(x *xmlReader) SessionEntry {
+	s := SessionEntry{
 		ID: x.uid("sessionId"), User: x.uid("userId"), UID: x.uid("installerUid"), Parent: x.uid("parentSessionId"),
 		Installer: x.attr("installerPackageName"), Initiator: x.attr("installInitiatingPackageName"),
 		Originator:  x.attr("installOriginatingPackageName"),
@@ -57,14 +57,14 @@ func installSession(x *xmlReader) InstallSession {
 	}
 	for name := range x.children() {
 		if name == "granted-runtime-permission" || name == "grant-permission" {
-			s.Granted = keep(x, s.Granted, x.attr("name"))
+			s.Granted = keepXML(x, s.Granted, x.attr("name"))
 		}
 	}
 	return s
 }
 
-// CompatOverride switches a change of the platform's behaviour on or off for one package.
-type CompatOverride struct {
+// CompatFileEntry switches a change of the platform's behaviour on or off for one package.
+type CompatFileEntry struct {
 	Change   int64
 	Package  string
 	Enabled  bool
@@ -72,16 +72,16 @@ type CompatOverride struct {
 	From, To int64  // version codes of the package that a raw one is for
 }
 
-// CompatOverrides reads /data/misc/appcompat/compat_framework_overrides.xml (Android 12 on).
-func CompatOverrides(b []byte) ([]CompatOverride, error) {
+// CompatXML reads /data/misc/appcompat/compat_framework_overrides.xml (Android 12 on).
+func CompatXML(b []byte) ([]CompatFileEntry, error) {
 	x := newXMLReader(b)
-	var out []CompatOverride
+	var out []CompatFileEntry
 	if x.root("overrides") {
 		for range x.children() {
 			change := x.int("changeId", 0)
 			for kind := range x.children() {
 				for range x.children() {
-					out = keep(x, out, CompatOverride{Change: change, Package: x.attr("packageName"), Enabled: x.bool("enabled", false),
+					out = keepXML(x, out, CompatFileEntry{Change: change, Package: x.attr("packageName"), Enabled: x.bool("enabled", false),
 						Kind: kind, From: x.int("minVersionCode", 0), To: x.int("maxVersionCode", 0)})
 				}
 			}

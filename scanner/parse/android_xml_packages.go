@@ -13,7 +13,7 @@ type PackageDatabase struct {
 	Packages    []PackageSetting
 	Replaced    []PackageSetting // the system's own copies of apps that an update took the place of
 	SharedUsers []SharedUserSetting
-	Permissions []DeclaredPermission
+	Permissions []PackagePermission
 	Renamed     []RenamedPackage
 	KeySets     []PackageKeySet
 	Links       []LinkDomain
@@ -43,7 +43,7 @@ type PackageSetting struct {
 	FlagsKnown   bool   // false when neither flags nor the older "system" are there
 
 	FileTime     int64 // of the code, milliseconds since 1970; 0 unknown
-	FirstInstall int64 // as FileTime; kept per user from Android 12
+	FirstInstall int64 // as FileTime; kept per user from Android 13
 	LastUpdate   int64 // as FileTime
 
 	Installer            string // of record
@@ -63,10 +63,10 @@ type PackageSetting struct {
 	Signers       []PackageCert
 	PastSigners   []PackageCert // oldest first, the current one at the end
 	InitiatorCert []PackageCert
-	Grants        []PermissionGrant // before Android 12 install-time ones; runtime ones are elsewhere from Android 6
-	KeySet        int64             // of PackageDatabase.KeySets; 0 none
-	UpgradeKeys   []int64           // key sets that may sign updates
-	LinkStatus    int               // INTENT_FILTER_DOMAIN_VERIFICATION_STATUS_* of old releases; 0 none
+	Grants        []GrantEntry // before Android 12 install-time ones; runtime ones are elsewhere from Android 6
+	KeySet        int64        // of PackageDatabase.KeySets; 0 none
+	UpgradeKeys   []int64      // key sets that may sign updates
+	LinkStatus    int          // INTENT_FILTER_DOMAIN_VERIFICATION_STATUS_* of old releases; 0 none
 }
 
 // System tells whether the package came with the system. FlagsKnown says whether it can tell.
@@ -77,7 +77,7 @@ type SharedUserSetting struct {
 	Name    string
 	UID     int
 	Signers []PackageCert
-	Grants  []PermissionGrant
+	Grants  []GrantEntry
 }
 
 // PackageCert is a signing certificate.
@@ -88,15 +88,15 @@ type PackageCert struct {
 	Capabilities int    // of past signers: bits that a rotated certificate keeps; 0 otherwise
 }
 
-// PermissionGrant is a permission that a package or shared user has or was refused.
-type PermissionGrant struct {
+// GrantEntry is a permission that a package or shared user has or was refused.
+type GrantEntry struct {
 	Name    string
 	Granted bool
 	Flags   uint32 // PackageManager.FLAG_PERMISSION_*
 }
 
-// DeclaredPermission is a permission and who declares it.
-type DeclaredPermission struct {
+// PackagePermission is a permission and who declares it.
+type PackagePermission struct {
 	Name       string
 	Package    string
 	Protection int64 // PermissionInfo.PROTECTION_*
@@ -142,26 +142,26 @@ type packagesReader struct {
 func (r *packagesReader) element(name string) {
 	switch name {
 	case "package":
-		r.db.Packages = keep(r.xmlReader, r.db.Packages, r.pkg())
+		r.db.Packages = keepXML(r.xmlReader, r.db.Packages, r.pkg())
 	case "updated-package":
-		r.db.Replaced = keep(r.xmlReader, r.db.Replaced, r.pkg())
+		r.db.Replaced = keepXML(r.xmlReader, r.db.Replaced, r.pkg())
 	case "shared-user":
-		r.db.SharedUsers = keep(r.xmlReader, r.db.SharedUsers, r.sharedUser())
+		r.db.SharedUsers = keepXML(r.xmlReader, r.db.SharedUsers, r.sharedUser())
 	case "version":
-		r.db.Versions = keep(r.xmlReader, r.db.Versions, PackageDatabaseVersion{Volume: r.attr("volumeUuid"),
+		r.db.Versions = keepXML(r.xmlReader, r.db.Versions, PackageDatabaseVersion{Volume: r.attr("volumeUuid"),
 			SDK: int(r.int("sdkVersion", 0)), Fingerprint: r.attr("fingerprint"), Build: r.attr("buildFingerprint")})
 	case "last-platform-version": // before Android 6
 		v := PackageDatabaseVersion{SDK: int(r.int("internal", 0)), Fingerprint: r.attr("fingerprint")}
-		r.db.Versions = keep(r.xmlReader, r.db.Versions, v)
+		r.db.Versions = keepXML(r.xmlReader, r.db.Versions, v)
 		v.Volume, v.SDK = "primary_physical", int(r.int("external", 0))
-		r.db.Versions = keep(r.xmlReader, r.db.Versions, v)
+		r.db.Versions = keepXML(r.xmlReader, r.db.Versions, v)
 	case "permissions":
 		for range r.children() {
-			r.db.Permissions = keep(r.xmlReader, r.db.Permissions, DeclaredPermission{Name: r.attr("name"), Package: r.attr("package"),
+			r.db.Permissions = keepXML(r.xmlReader, r.db.Permissions, PackagePermission{Name: r.attr("name"), Package: r.attr("package"),
 				Protection: r.int("protection", 0), Dynamic: r.attr("type") == "dynamic"})
 		}
 	case "renamed-package":
-		r.db.Renamed = keep(r.xmlReader, r.db.Renamed, RenamedPackage{r.attr("new"), r.attr("old")})
+		r.db.Renamed = keepXML(r.xmlReader, r.db.Renamed, RenamedPackage{r.attr("new"), r.attr("old")})
 	case "keyset-settings":
 		r.keySets()
 	case "domain-verifications", "domain-verifications-legacy":
@@ -179,7 +179,7 @@ func (r *packagesReader) pkg() PackageSetting {
 		Source: int(r.int("packageSource", 0)), Volume: r.attr("volumeUuid"), ABI: r.attr("primaryCpuAbi"), UID: r.uid("userId"),
 	}
 	if p.Name == "" {
-		r.complain(r.pos, "package without a name")
+		r.complain(r.at, "package without a name")
 	}
 	if p.ABI == "" {
 		p.ABI = r.attr("requiredCpuAbi") // Android 5 and older
@@ -203,7 +203,7 @@ func (r *packagesReader) pkg() PackageSetting {
 		case "proper-signing-keyset":
 			p.KeySet = r.int("identifier", 0)
 		case "upgrade-keyset":
-			p.UpgradeKeys = keep(r.xmlReader, p.UpgradeKeys, r.int("identifier", 0))
+			p.UpgradeKeys = keepXML(r.xmlReader, p.UpgradeKeys, r.int("identifier", 0))
 		case "archive-state":
 			p.Archived = true
 		case "domain-verification":
@@ -252,10 +252,10 @@ func (r *packagesReader) signers() (now, past []PackageCert) {
 	for name := range r.children() {
 		switch name {
 		case "cert":
-			now = keep(r.xmlReader, now, r.cert())
+			now = keepXML(r.xmlReader, now, r.cert())
 		case "pastSigs":
 			for range r.children() {
-				past = keep(r.xmlReader, past, r.cert())
+				past = keepXML(r.xmlReader, past, r.cert())
 			}
 		}
 	}
@@ -265,7 +265,7 @@ func (r *packagesReader) signers() (now, past []PackageCert) {
 // cert reads a certificate: its bytes where the file has it for the first time, and its number
 // alone wherever it comes again.
 func (r *packagesReader) cert() PackageCert {
-	index, at := r.int("index", -1), r.pos
+	index, at := r.int("index", -1), r.at
 	c, known := r.certs[index]
 	if r.has("key") {
 		der := r.bytes("key")
@@ -283,17 +283,17 @@ func (r *packagesReader) cert() PackageCert {
 }
 
 // grants reads <item> or <permission> elements.
-func (x *xmlReader) grants(tag string) (out []PermissionGrant) {
+func (x *xmlReader) grants(tag string) (out []GrantEntry) {
 	for name := range x.children() {
 		if name == tag {
-			out = keep(x, out, x.grant())
+			out = keepXML(x, out, x.grant())
 		}
 	}
 	return out
 }
 
-func (x *xmlReader) grant() PermissionGrant {
-	return PermissionGrant{Name: x.attr("name"), Granted: x.bool("granted", true), Flags: uint32(x.hex("flags", 0))}
+func (x *xmlReader) grant() GrantEntry {
+	return GrantEntry{Name: x.attr("name"), Granted: x.bool("granted", true), Flags: uint32(x.hex("flags", 0))}
 }
 
 // keySets reads the public keys, and the sets made of them.
@@ -303,7 +303,7 @@ func (r *packagesReader) keySets() {
 		switch name {
 		case "keys":
 			for range r.children() {
-				id, at := r.int("identifier", -1), r.pos
+				id, at := r.int("identifier", -1), r.at
 				der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(r.attr("value")), ""))
 				if err != nil || len(der) == 0 {
 					r.complain(at, "public key is not base64")
@@ -320,9 +320,9 @@ func (r *packagesReader) keySets() {
 			for range r.children() {
 				set := PackageKeySet{ID: r.int("identifier", -1)}
 				for range r.children() {
-					set.SHA256 = keep(r.xmlReader, set.SHA256, r.keys[r.int("identifier", -1)])
+					set.SHA256 = keepXML(r.xmlReader, set.SHA256, r.keys[r.int("identifier", -1)])
 				}
-				r.db.KeySets = keep(r.xmlReader, r.db.KeySets, set)
+				r.db.KeySets = keepXML(r.xmlReader, r.db.KeySets, set)
 			}
 		}
 	}
@@ -352,7 +352,7 @@ func (r *packagesReader) packageDomains(active bool) {
 			continue
 		}
 		for range r.children() {
-			r.db.Links = keep(r.xmlReader, r.db.Links, LinkDomain{Package: pkg, Domain: r.attr("name"), State: int(r.int("state", 0))})
+			r.db.Links = keepXML(r.xmlReader, r.db.Links, LinkDomain{Package: pkg, Domain: r.attr("name"), State: int(r.int("state", 0))})
 		}
 	}
 }
@@ -360,7 +360,7 @@ func (r *packagesReader) packageDomains(active bool) {
 func (r *packagesReader) legacyDomains(pkg string) {
 	for name := range r.children() {
 		if name == "domain" {
-			r.db.Links = keep(r.xmlReader, r.db.Links, LinkDomain{Package: pkg, Domain: r.attr("name"), State: -1})
+			r.db.Links = keepXML(r.xmlReader, r.db.Links, LinkDomain{Package: pkg, Domain: r.attr("name"), State: -1})
 		}
 	}
 }

@@ -6,12 +6,12 @@ type RuntimeGrants struct {
 	Package string
 	Shared  string // name of the shared user
 	AppID   int    // -1 unless the file names packages by it
-	Grants  []PermissionGrant
+	Grants  []GrantEntry
 }
 
-// RuntimePermissions reads runtime-permissions.xml: of /data/system/users/N up to Android 10,
+// RuntimePermissionsXML reads runtime-permissions.xml: of /data/system/users/N up to Android 10,
 // of /data/misc_de/N/apexdata/com.android.permission from Android 11.
-func RuntimePermissions(b []byte) ([]RuntimeGrants, error) {
+func RuntimePermissionsXML(b []byte) ([]RuntimeGrants, error) {
 	x := newXMLReader(b)
 	var out []RuntimeGrants
 	if x.root("runtime-permissions") {
@@ -29,10 +29,10 @@ func RuntimePermissions(b []byte) ([]RuntimeGrants, error) {
 			}
 			for child := range x.children() {
 				if child == item || item == "" && (child == "item" || child == "permission") {
-					g.Grants = keep(x, g.Grants, x.grant())
+					g.Grants = keepXML(x, g.Grants, x.grant())
 				}
 			}
-			out = keep(x, out, g)
+			out = keepXML(x, out, g)
 		}
 	}
 	return out, x.end()
@@ -77,9 +77,9 @@ func accessGranted(flags uint32) bool {
 	return flags&accessRuntimeGranted != 0
 }
 
-// PermissionAccess reads access.abx. The flags of its grants are those of PermissionFlags, not
+// AccessABX reads access.abx. The flags of its grants are those of PermissionFlags, not
 // of PackageManager.
-func PermissionAccess(b []byte) (AccessState, error) {
+func AccessABX(b []byte) (AccessState, error) {
 	x := newXMLReader(b)
 	var out AccessState
 	if x.root("access") {
@@ -90,16 +90,16 @@ func PermissionAccess(b []byte) (AccessState, error) {
 					g := RuntimeGrants{AppID: x.uid("id")}
 					for range x.children() {
 						flags := uint32(x.int("flags", 0))
-						g.Grants = keep(x, g.Grants, PermissionGrant{Name: x.attr("name"), Granted: accessGranted(flags), Flags: flags})
+						g.Grants = keepXML(x, g.Grants, GrantEntry{Name: x.attr("name"), Granted: accessGranted(flags), Flags: flags})
 					}
-					out.Permissions = keep(x, out.Permissions, g)
+					out.Permissions = keepXML(x, out.Permissions, g)
 				}
 			case "app-id-app-ops", "package-app-ops":
 				for range x.children() {
 					mode := AppOpMode{UID: x.uid("id"), Package: x.attr("name"), User: -1, Op: -1}
 					for range x.children() {
 						mode.Name, mode.Mode = x.attr("name"), int(x.int("mode", -1))
-						out.Modes = keep(x, out.Modes, mode)
+						out.Modes = keepXML(x, out.Modes, mode)
 					}
 				}
 			}
@@ -108,23 +108,23 @@ func PermissionAccess(b []byte) (AccessState, error) {
 	return out, x.end()
 }
 
-// RoleHolders is one role and the packages that hold it.
-type RoleHolders struct {
+// RoleEntry is one role and the packages that hold it.
+type RoleEntry struct {
 	Role    string // android.app.role.SMS, ...
 	Holders []string
 }
 
-// Roles reads roles.xml (Android 10 on): of /data/system/users/N, and from Android 11 of
+// RolesXML reads roles.xml (Android 10 on): of /data/system/users/N, and from Android 11 of
 // /data/misc_de/N/apexdata/com.android.permission.
-func Roles(b []byte) ([]RoleHolders, error) {
+func RolesXML(b []byte) ([]RoleEntry, error) {
 	x := newXMLReader(b)
-	var out []RoleHolders
+	var out []RoleEntry
 	if x.root("roles") {
 		for name := range x.children() {
 			if name == "role" {
-				r := RoleHolders{Role: x.attr("name")}
-				r.Holders = names(x)
-				out = keep(x, out, r)
+				r := RoleEntry{Role: x.attr("name")}
+				r.Holders = xmlNames(x)
+				out = keepXML(x, out, r)
 			}
 		}
 	}

@@ -53,23 +53,23 @@ func DevicePoliciesXML(b []byte) (PolicyFile, error) {
 	for _, old := range []struct{ attr, scope string }{ // Android 6 and 7: before there were several
 		{"delegated-cert-installer", "delegation-cert-install"}, {"application-restrictions-manager", "delegation-app-restrictions"}} {
 		if pkg := x.attr(old.attr); pkg != "" {
-			out.Delegations = keep(x, out.Delegations, PolicyDelegation{pkg, old.scope})
+			out.Delegations = keepXML(x, out.Delegations, PolicyDelegation{pkg, old.scope})
 		}
 	}
 	for name := range x.children() {
 		switch name {
 		case "admin":
-			out.Admins = keep(x, out.Admins, policyAdmin(x))
+			out.Admins = keepXML(x, out.Admins, policyAdmin(x))
 		case "delegation":
-			out.Delegations = keep(x, out.Delegations, PolicyDelegation{x.attr("delegatePackage"), x.attr("scope")})
+			out.Delegations = keepXML(x, out.Delegations, PolicyDelegation{x.attr("delegatePackage"), x.attr("scope")})
 		case "accepted-ca-certificate":
-			out.ApprovedCAs = keep(x, out.ApprovedCAs, x.attr("name"))
+			out.ApprovedCAs = keepXML(x, out.ApprovedCAs, x.attr("name"))
 		case "owner-installed-ca-cert":
-			out.OwnerCAs = keep(x, out.OwnerCAs, x.attr("alias"))
+			out.OwnerCAs = keepXML(x, out.OwnerCAs, x.attr("alias"))
 		case "affiliation-id":
-			out.Affiliation = keep(x, out.Affiliation, x.attr("id"))
+			out.Affiliation = keepXML(x, out.Affiliation, x.attr("id"))
 		case "lock-task-component":
-			out.LockTask = keep(x, out.LockTask, x.attr("name"))
+			out.LockTask = keepXML(x, out.LockTask, x.attr("name"))
 		}
 	}
 	return out, x.end()
@@ -83,7 +83,7 @@ func policyAdmin(x *xmlReader) PolicyAdmin {
 		case "policies":
 			a.Policies = uint32(x.int("flags", 0))
 		case "user-restrictions":
-			a.Restrictions = restrictions(x, a.Restrictions)
+			a.Restrictions = restrictionNames(x, a.Restrictions)
 		case "test-only-admin":
 			a.TestOnly = x.bool("value", false)
 		case "password-quality":
@@ -125,7 +125,7 @@ func policyAdmin(x *xmlReader) PolicyAdmin {
 func policyItems(x *xmlReader) (out []string) {
 	for range x.children() {
 		if v := x.attr("value"); v != "" {
-			out = keep(x, out, v)
+			out = keepXML(x, out, v)
 		}
 	}
 	return out
@@ -152,9 +152,7 @@ type OwnerEntry struct {
 func OwnersXML(b []byte) (PolicyOwners, error) {
 	x := newXMLReader(b)
 	var out PolicyOwners
-	seen := false
-	for name := range x.children() {
-		seen = true
+	for name := range x.roots("root", "device-owner", "profile-owner", "device-initializer", "system-update-policy") {
 		if name != "root" {
 			out.element(x, name)
 			continue
@@ -163,27 +161,20 @@ func OwnersXML(b []byte) (PolicyOwners, error) {
 			out.element(x, child)
 		}
 	}
-	if !seen {
-		x.complain(x.pos, "no element")
-	}
 	return out, x.end()
 }
 
 func (o *PolicyOwners) element(x *xmlReader, name string) {
 	switch name {
 	case "device-owner", "profile-owner":
-		o.Owners = keep(x, o.Owners, ownerEntry(x, name == "device-owner"))
-	case "device-owner-context":
-		for i := range o.Owners {
-			if o.Owners[i].Device {
-				o.Owners[i].User = int(x.int("userId", 0))
-			}
+		o.Owners = keepXML(x, o.Owners, ownerEntry(x, name == "device-owner"))
+	case "device-owner-context": // these two follow the owner that they tell more of
+		if n := len(o.Owners); n > 0 && x.has("userId") {
+			o.Owners[n-1].User = x.uid("userId")
 		}
 	case "device-owner-type":
-		for i := range o.Owners {
-			if o.Owners[i].Device && o.Owners[i].Package == x.attr("package") {
-				o.Owners[i].Type = int(x.int("value", 0))
-			}
+		if n := len(o.Owners); n > 0 && o.Owners[n-1].Package == x.attr("package") {
+			o.Owners[n-1].Type = x.uid("value")
 		}
 	case "system-update-policy":
 		o.SystemUpdate = x.attr("policy_type")

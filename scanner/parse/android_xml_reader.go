@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"iter"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -43,14 +44,15 @@ type xmlReader struct {
 	pos    int
 	binary bool
 	err    *Error // the first one
-	items  int    // taken by keep
+	items  int    // taken by keepXML
 	work   int    // bytes decoded by bytes
 
 	open   []string // names of the elements around, outermost first
-	name   string
-	attrs  []xmlAttr
-	raw    xmlAttr // the text that xmlText stands on
-	closed bool    // text: the start that was read ends itself
+	name   string   // of the element that starts or ends
+	attrs  []xmlValue
+	at     int      // offset of the start that was read last
+	raw    xmlValue // the text that xmlText stands on
+	closed bool     // text: the start that was read ends itself
 
 	names   map[string]string // text: names already seen
 	strings []string          // ABX: the pool that references point into
@@ -98,10 +100,10 @@ func (x *xmlReader) next() xmlKind {
 			x.fail(at, "elements nest more than 100 deep")
 			return xmlEOF
 		}
-		x.open = append(x.open, x.name)
+		x.open, x.at = append(x.open, x.name), at
 	case xmlEnd:
 		if len(x.open) == 0 || x.open[len(x.open)-1] != x.name {
-			x.fail(at, "end of "+strconv.Quote(x.name)+", which is not open")
+			x.fail(at, "end of "+quoteXMLName(x.name)+", which is not open")
 			return xmlEOF
 		}
 		x.open = x.open[:len(x.open)-1]
@@ -112,7 +114,7 @@ func (x *xmlReader) next() xmlKind {
 		}
 	case xmlEOF:
 		if len(x.open) > 0 {
-			x.complain(len(x.in), "file ends inside "+strconv.Quote(x.open[len(x.open)-1]))
+			x.complain(len(x.in), "file ends inside "+quoteXMLName(x.open[len(x.open)-1]))
 		}
 	}
 	return kind
@@ -120,26 +122,39 @@ func (x *xmlReader) next() xmlKind {
 
 // root moves to the first element, which must have one of these names.
 func (x *xmlReader) root(names ...string) bool {
-	for {
-		at := x.pos
-		switch x.next() {
-		case xmlStart:
-			for _, n := range names {
-				if x.name == n {
-					return true
-				}
+	for name := range x.children() {
+		return x.named(name, names)
+	}
+	x.complain(len(x.in), "no element "+strconv.Quote(names[0]))
+	return false
+}
+
+// roots moves through the outermost elements of a file that may have several. There must be
+// one, and each must have one of these names.
+func (x *xmlReader) roots(names ...string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		seen := false
+		for name := range x.children() {
+			seen = true
+			if !x.named(name, names) || !yield(name) {
+				return
 			}
-			x.fail(at, "root element "+strconv.Quote(x.name)+" instead of "+strconv.Quote(names[0]))
-			return false
-		case xmlEOF:
+		}
+		if !seen {
 			x.complain(len(x.in), "no element "+strconv.Quote(names[0]))
-			return false
 		}
 	}
 }
 
-// children moves through the starts of the elements directly inside the current one, or
-// through the roots when nothing was read. The body may read a child's own children or leave
+func (x *xmlReader) named(name string, names []string) bool {
+	if slices.Contains(names, name) {
+		return true
+	}
+	x.fail(x.at, "root element "+quoteXMLName(name)+" instead of "+strconv.Quote(names[0]))
+	return false
+}
+
+// children moves through the starts of the elements directly inside the current one. The body may read a child's own children or leave
 // them; attributes are those of the child until it does.
 func (x *xmlReader) children() iter.Seq[string] {
 	return func(yield func(string) bool) {
@@ -175,39 +190,47 @@ func (x *xmlReader) end() error {
 // text reads the text of the current element up to its end, without that of elements inside.
 func (x *xmlReader) text() string {
 	depth := len(x.open)
-	var text string
+	var text strings.Builder
 	for {
 		switch x.next() {
 		case xmlText:
 			if len(x.open) != depth {
 				continue
 			}
-			if text += x.raw.value(); len(text) > maxXMLText {
+			if text.WriteString(x.raw.value()); text.Len() > maxXMLText {
 				x.fail(x.pos, "text of an element is longer than 1 MiB")
 				return ""
 			}
 		case xmlEnd:
 			if len(x.open) < depth {
-				return text
+				return text.String()
 			}
 		case xmlEOF:
-			return text
+			return text.String()
 		}
 	}
 }
 
-// keep appends to a list, up to a number of entries over all lists of the file.
-func keep[T any](x *xmlReader, list []T, v T) []T {
+// keepXML appends to a list, up to a number of entries over all lists of the file.
+func keepXML[T any](x *xmlReader, list []T, v T) []T {
 	if x.items >= maxXMLItems {
-		x.fail(x.pos, "more than 200000 entries")
+		x.fail(x.at, "more than 200000 entries")
 		return list
 	}
 	x.items++
 	return append(list, v)
 }
 
-// xmlAttr is an attribute as the file has it. Values are decoded when asked for.
-type xmlAttr struct {
+// quoteXMLName quotes a name of the file for an error.
+func quoteXMLName(name string) string {
+	if len(name) > 100 {
+		name = name[:100]
+	}
+	return strconv.Quote(name)
+}
+
+// xmlValue is an attribute as the file has it. Values are decoded when asked for.
+type xmlValue struct {
 	name string
 	kind byte   // attrText, attrCDATA, or a type of ABX
 	raw  []byte // of text, strings and bytes; part of the input
@@ -223,7 +246,7 @@ const (
 )
 
 // value gives an attribute as text XML has it. Numbers are written as Java's toString does.
-func (a *xmlAttr) value() string {
+func (a *xmlValue) value() string {
 	switch a.kind {
 	case attrText:
 		return unescapeXML(a.raw)
@@ -251,7 +274,7 @@ func (a *xmlAttr) value() string {
 	return ""
 }
 
-func (x *xmlReader) find(name string) *xmlAttr {
+func (x *xmlReader) find(name string) *xmlValue {
 	for i := range x.attrs {
 		if x.attrs[i].name == name && x.attrs[i].kind != abxNull {
 			return &x.attrs[i]
@@ -278,8 +301,15 @@ func (x *xmlReader) int(name string, otherwise int64) int64 { return x.number(na
 // writes it or without as toHexString does.
 func (x *xmlReader) hex(name string, otherwise int64) int64 { return x.number(name, otherwise, 16) }
 
-// uid gives a user id, which never needs more than 32 bits; -1 when it is missing.
-func (x *xmlReader) uid(name string) int { return int(int32(x.int(name, -1))) }
+// uid gives a user's or another number that Java has as an int; -1 when it is missing.
+func (x *xmlReader) uid(name string) int {
+	n := x.int(name, -1)
+	if n != int64(int32(n)) {
+		x.complain(x.at, "attribute "+strconv.Quote(name)+" does not fit 32 bits")
+		return -1
+	}
+	return int(n)
+}
 
 func (x *xmlReader) number(name string, otherwise int64, base int) int64 {
 	a := x.find(name)

@@ -25,24 +25,24 @@ func SettingsXML(b []byte) ([]SettingEntry, error) {
 		version := x.int("version", 0)
 		for name := range x.children() {
 			if name == "setting" {
-				out = keep(x, out, xmlSetting(x, version))
+				out = keepXML(x, out, settingElement(x, version))
 			}
 		}
 	}
 	return out, x.end()
 }
 
-// newNull is the version of the file from which null is a missing value; before, it is "null".
-const newNull = 121
+// settingsNewNull is the version of the file from which null is a missing value; before, it is "null".
+const settingsNewNull = 121
 
-func xmlSetting(x *xmlReader, version int64) SettingEntry {
+func settingElement(x *xmlReader, version int64) SettingEntry {
 	s := SettingEntry{Name: x.attr("name"), Package: x.attr("package"), FromSystem: x.bool("defaultSysSet", false)}
-	s.Value, s.Set = settingValue(x, "value", version)
-	s.Default, _ = settingValue(x, "defaultValue", version)
+	s.Value, s.Set = settingText(x, "value", version)
+	s.Default, _ = settingText(x, "defaultValue", version)
 	return s
 }
 
-func settingValue(x *xmlReader, name string, version int64) (string, bool) {
+func settingText(x *xmlReader, name string, version int64) (string, bool) {
 	if a := x.find(name + "Base64"); a != nil {
 		b, err := base64.StdEncoding.DecodeString(a.value())
 		if err != nil || len(b)%2 != 0 {
@@ -60,7 +60,7 @@ func settingValue(x *xmlReader, name string, version int64) (string, bool) {
 		return string(utf16.Decode(units)), true
 	}
 	v := x.attr(name)
-	if !x.has(name) || v == "null" && version < newNull {
+	if !x.has(name) || v == "null" && version < settingsNewNull {
 		return "", false
 	}
 	return v, true

@@ -86,7 +86,7 @@ type UserPackage struct {
 	Enabled      int    // PackageManager.COMPONENT_ENABLED_STATE_*: 0 default, 1 enabled, 2 disabled, 3 by the user, 4 until used
 	EnabledBy    string // that changed it
 	Reason       int    // PackageManager.INSTALL_REASON_*: 1 policy, 2 device restore, 3 device setup, 4 user; 0 unknown
-	FirstInstall int64  // milliseconds since 1970; 0 unknown (before Android 12)
+	FirstInstall int64  // milliseconds since 1970; 0 unknown (before Android 13)
 	Instant      bool
 	Harmful      string   // warning that a verifier attached (Android 9 on)
 	Disabled     []string // components
@@ -102,19 +102,19 @@ type UserPackages struct {
 	Dialer      string
 }
 
-// PackageRestrictions reads package-restrictions.xml. Packages it does not list are as they
+// PackageRestrictionsXML reads package-restrictions.xml. Packages it does not list are as they
 // were installed.
-func PackageRestrictions(b []byte) (UserPackages, error) {
+func PackageRestrictionsXML(b []byte) (UserPackages, error) {
 	x := newXMLReader(b)
 	var out UserPackages
 	if x.root("package-restrictions", "stopped-packages") {
 		for name := range x.children() {
 			switch name {
 			case "pkg":
-				out.Packages = keep(x, out.Packages, userPackage(x))
+				out.Packages = keepXML(x, out.Packages, userPackage(x))
 			case "block-uninstall-packages":
 				for range x.children() {
-					out.NoUninstall = keep(x, out.NoUninstall, x.attr("packageName"))
+					out.NoUninstall = keepXML(x, out.NoUninstall, x.attr("packageName"))
 				}
 			case "default-apps":
 				for app := range x.children() {
@@ -138,24 +138,24 @@ func userPackage(x *xmlReader) UserPackage {
 		Instant: x.bool("instant-app", false), Harmful: x.attr("harmful-app-warning"), NoUninstall: x.bool("blockUninstall", false)}
 	p.Hidden = x.bool("hidden", x.bool("blocked", false)) // the older name
 	if by := x.attr("suspending-package"); by != "" {
-		p.SuspendedBy = keep(x, p.SuspendedBy, by)
+		p.SuspendedBy = keepXML(x, p.SuspendedBy, by)
 	}
 	for name := range x.children() {
 		switch name {
 		case "disabled-components":
-			p.Disabled = names(x)
+			p.Disabled = xmlNames(x)
 		case "enabled-components":
-			p.EnabledParts = names(x)
+			p.EnabledParts = xmlNames(x)
 		case "suspend-params": // Android 11 on: one for each that suspends it
-			p.SuspendedBy = keep(x, p.SuspendedBy, x.attr("suspending-package"))
+			p.SuspendedBy = keepXML(x, p.SuspendedBy, x.attr("suspending-package"))
 		}
 	}
 	return p
 }
 
-func names(x *xmlReader) (out []string) {
+func xmlNames(x *xmlReader) (out []string) {
 	for range x.children() {
-		out = keep(x, out, x.attr("name"))
+		out = keepXML(x, out, x.attr("name"))
 	}
 	return out
 }

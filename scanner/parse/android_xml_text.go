@@ -23,7 +23,7 @@ func (x *xmlReader) nextText() xmlKind {
 			if end < 0 {
 				end = len(rest)
 			}
-			x.raw = xmlAttr{kind: attrText, raw: rest[:end], at: x.pos}
+			x.raw = xmlValue{kind: attrText, raw: rest[:end], at: x.pos}
 			x.pos += end
 			return xmlText
 		case bytes.HasPrefix(rest, []byte("<?")):
@@ -38,7 +38,7 @@ func (x *xmlReader) nextText() xmlKind {
 			if at > x.pos-3 {
 				continue
 			}
-			x.raw = xmlAttr{kind: attrCDATA, raw: x.in[at : x.pos-3], at: at}
+			x.raw = xmlValue{kind: attrCDATA, raw: x.in[at : x.pos-3], at: at}
 			return xmlText
 		case bytes.HasPrefix(rest, []byte("<!")):
 			x.skipDoctype()
@@ -144,7 +144,7 @@ func (x *xmlReader) readAttr() bool {
 		return false
 	}
 	x.pos += end + 2
-	x.attrs = append(x.attrs, xmlAttr{name: name, kind: attrText, raw: value[:end], at: at})
+	x.attrs = append(x.attrs, xmlValue{name: name, kind: attrText, raw: value[:end], at: at})
 	return true
 }
 

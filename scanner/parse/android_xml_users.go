@@ -34,7 +34,7 @@ func UserListXML(b []byte) (UserList, error) {
 		for name := range x.children() {
 			switch name {
 			case "user":
-				out.Users = keep(x, out.Users, x.uid("id"))
+				out.Users = keepXML(x, out.Users, x.uid("id"))
 			case "deviceOwnerUserId", "globalRestrictionOwnerUserId":
 				if id := x.uid("id"); id >= 0 { // -10000 is no user
 					out.DeviceOwner = id
@@ -42,7 +42,7 @@ func UserListXML(b []byte) (UserList, error) {
 			case "guestRestrictions":
 				for child := range x.children() {
 					if child == "restrictions" {
-						out.Restrictions = restrictions(x, out.Restrictions)
+						out.Restrictions = restrictionNames(x, out.Restrictions)
 					}
 				}
 			}
@@ -67,18 +67,18 @@ func UserXML(b []byte) (UserEntry, error) {
 		for name := range x.children() {
 			switch name {
 			case "restrictions":
-				out.Restrictions = restrictions(x, out.Restrictions)
+				out.Restrictions = restrictionNames(x, out.Restrictions)
 			case "device_policy_restrictions", "device_policy_global_restrictions":
-				out.Policy = restrictions(x, out.Policy)
+				out.Policy = restrictionNames(x, out.Policy)
 			case "device_policy_local_restrictions": // Android 11 on: by the user of who set them
 				for child := range x.children() {
 					if child == "restrictions_user" {
 						for range x.children() {
-							out.Policy = restrictions(x, out.Policy)
+							out.Policy = restrictionNames(x, out.Policy)
 						}
 						continue
 					}
-					out.Policy = restrictions(x, out.Policy)
+					out.Policy = restrictionNames(x, out.Policy)
 				}
 			}
 		}
@@ -86,13 +86,13 @@ func UserXML(b []byte) (UserEntry, error) {
 	return out, x.end()
 }
 
-// restrictions adds the names of the restrictions that the attributes of the current element
+// restrictionNames adds the names of the restrictions that the attributes of the current element
 // switch on. Names come from the file; what does not look like one is left out.
-func restrictions(x *xmlReader, out []string) []string {
+func restrictionNames(x *xmlReader, out []string) []string {
 	for i := range x.attrs {
 		a := &x.attrs[i]
-		if a.value() == "true" && len(a.name) <= 100 && !slices.Contains(out, a.name) {
-			out = keep(x, out, a.name)
+		if len(out) < maxXMLAttrs && a.value() == "true" && len(a.name) <= 100 && !slices.Contains(out, a.name) {
+			out = keepXML(x, out, a.name)
 		}
 	}
 	return out

@@ -40,10 +40,10 @@ type SavedNetwork struct {
 	AnonymousID bool // another one is shown to who listens
 }
 
-// WifiConfigStore reads WifiConfigStore.xml: of /data/misc/wifi from Android 8, of
+// WifiConfigXML reads WifiConfigStore.xml: of /data/misc/wifi from Android 8, of
 // /data/misc/apexdata/com.android.wifi from 11, and of users in misc_ce (WifiConfigurationXmlUtil).
 // Only text that is named here is ever taken out of the file.
-func WifiConfigStore(b []byte) ([]SavedNetwork, error) {
+func WifiConfigXML(b []byte) ([]SavedNetwork, error) {
 	x := newXMLReader(b)
 	var out []SavedNetwork
 	if x.root("WifiConfigStoreData", "WifiBackupData") {
@@ -53,7 +53,7 @@ func WifiConfigStore(b []byte) ([]SavedNetwork, error) {
 			}
 			for name := range x.children() {
 				if name == "Network" {
-					out = keep(x, out, savedNetwork(x))
+					out = keepXML(x, out, savedNetwork(x))
 				}
 			}
 		}
@@ -150,7 +150,7 @@ func (n *SavedNetwork) address(x *xmlReader) {
 		n.ProxyPAC = bareURL(x.text())
 	case "DNSServers":
 		for range x.children() {
-			n.DNS = keep(x, n.DNS, x.attr("value"))
+			n.DNS = keepXML(x, n.DNS, x.attr("value"))
 		}
 	}
 }
@@ -174,13 +174,13 @@ func (n *SavedNetwork) enterprise(x *xmlReader) {
 	case "SubjectMatch", "AltSubjectMatch", "DomSuffixMatch":
 		n.ServerName = n.ServerName || x.filled()
 	case "EapMethod":
-		n.EAP = nameOf(x.int("value", -1), "peap", "tls", "ttls", "pwd", "sim", "aka", "aka'", "unauth-tls", "wapi")
+		n.EAP = enumName(x.int("value", -1), "peap", "tls", "ttls", "pwd", "sim", "aka", "aka'", "unauth-tls", "wapi")
 	case "Phase2Method":
-		n.Phase2 = nameOf(x.int("value", 0)-1, "pap", "mschap", "mschapv2", "gtc", "sim", "aka", "aka'")
+		n.Phase2 = enumName(x.int("value", 0)-1, "pap", "mschap", "mschapv2", "gtc", "sim", "aka", "aka'")
 	}
 }
 
-func nameOf(n int64, names ...string) string {
+func enumName(n int64, names ...string) string {
 	if n >= 0 && n < int64(len(names)) {
 		return names[n]
 	}
@@ -195,7 +195,7 @@ func (x *xmlReader) filled() bool {
 
 // bits reads a set of small numbers: hexadecimal bytes, the least significant first.
 func (x *xmlReader) bits() uint64 {
-	at := x.pos
+	at := x.at
 	b, err := hex.DecodeString(strings.TrimSpace(x.text()))
 	if err != nil {
 		x.complain(at, "bit set is not hexadecimal")
@@ -258,7 +258,7 @@ func (s *savedSecurity) params(x *xmlReader) {
 			}
 		}
 		if on {
-			s.types = keep(x, s.types, kind)
+			s.types = keepXML(x, s.types, kind)
 		}
 	}
 }
@@ -267,7 +267,7 @@ func (s *savedSecurity) params(x *xmlReader) {
 func (s *savedSecurity) class() (weakest string, wpa3 bool) {
 	var all []string
 	for _, t := range s.types {
-		all = append(all, nameOf(int64(t), "open", "wep", "wpa2", "enterprise", "wpa3", "enterprise", "owe", "wapi", "wapi",
+		all = append(all, enumName(int64(t), "open", "wep", "wpa2", "enterprise", "wpa3", "enterprise", "owe", "wapi", "wapi",
 			"enterprise", "enterprise", "enterprise", "enterprise", "wpa3"))
 		wpa3 = wpa3 || t == 4 || t == 5 || t == 9
 	}
