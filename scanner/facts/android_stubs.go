@@ -10,13 +10,6 @@ func unwritten(context.Context, *scanner.Input) scanner.Table {
 	return scanner.Table{Absent: "not collected"}
 }
 
-func deviceSettingsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "device_settings", Doc: "switches of the device and its first user, one row", Row: DeviceSettings{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
 func androidUsersCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "android_users", Doc: "users and profiles; never a name", Row: AndroidUser{}, Platforms: onAndroid,
