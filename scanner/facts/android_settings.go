@@ -123,8 +123,8 @@ func (s *settings) take(namespace, where string, list []parse.AndroidSetting) {
 func deviceSettingsCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "device_settings", Doc: "switches of the device and its first user, one row", Row: DeviceSettings{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: settingProbes, Globs: []string{settingFiles["global"], settingFiles["secure"], settingFiles["system"],
-			"/data/system/users/0.xml"}, Meta: []string{"/data/system/locksettings.db", "/data/system/gatekeeper.password.key", "/data/system/gatekeeper.pattern.key"}},
+		Reads: scanner.Reads{Probes: append([]scanner.Source{scanner.Dumpsys("lock_settings")}, settingProbes...),
+			Globs: []string{settingFiles["global"], settingFiles["secure"], settingFiles["system"]}},
 		Needs: []string{"android", "android_properties"}, Collect: collectDeviceSettings,
 	}
 }
@@ -167,7 +167,7 @@ func collectDeviceSettings(ctx context.Context, in *scanner.Input) scanner.Table
 	var awake int
 	w.number(&awake, "stay_awake", "global", "stay_on_while_plugged_in", 1)
 	row.StayAwake = awake != 0
-	w.screenLock(in)
+	w.screenLock(ctx, in)
 	return scanner.Table{Rows: []DeviceSettings{row}}
 }
 
@@ -234,12 +234,23 @@ func (w *switchReader) unknownSources() {
 	w.row.UnknownSources = a == "1" || a == "" && b == "1"
 }
 
-// screenLock tells a device without any lock. Settings told so up to Android 5; later the lock
-// is in files that only root sees, and their absence tells.
-func (w *switchReader) screenLock(in *scanner.Input) {
-	if v, _ := w.s.get("secure", "lockscreen.disabled"); v == "1" {
+// screenLock tells a device without any lock: by the service of locks (Android 11 on), whose
+// dump has a "CredentialType: NONE" for a user without one, or by the old setting.
+func (w *switchReader) screenLock(ctx context.Context, in *scanner.Input) {
+	if v, _ := w.s.get("secure", "lockscreen.disabled"); v == "1" && w.row.SDK < 23 {
 		w.row.LockNone = true
 		return
 	}
-	w.row.MarkUnread("lock_none", "no source tells whether there is a screen lock")
+	b, err := in.Device.Probe(ctx, scanner.Dumpsys("lock_settings"))
+	if err != nil {
+		w.row.MarkUnread("lock_none", unavailable(err))
+		return
+	}
+	for line := range strings.Lines(string(b)) { // the first user comes first
+		if kind, ok := strings.CutPrefix(strings.TrimSpace(line), "CredentialType:"); ok {
+			w.row.LockNone = strings.EqualFold(strings.TrimSpace(kind), "none")
+			return
+		}
+	}
+	w.row.MarkUnread("lock_none", "the service of locks does not tell whether there is one")
 }
