@@ -62,14 +62,23 @@ type App struct {
 	Requested    []string `expr:"requested" json:"requested,omitempty" doc:"permissions that it asks for; android.permission. left off"`
 	Granted      []string `expr:"granted" json:"granted,omitempty" doc:"permissions that it has for some user; android.permission. left off"`
 	Groups       []string `expr:"groups" json:"groups,omitempty" doc:"kinds of personal data that it may reach: sms, call_log, contacts, calendar, microphone, camera, location, background_location, storage, all_files, phone, sensors"`
-	Special      []string `expr:"special" json:"special,omitempty" doc:"powers that settings give: accessibility, device_admin, device_owner, profile_owner, notification_listener, overlay, install_apps, usage_access, battery_exempt, write_settings, all_files, default_sms, default_dialer, default_home, keyboard, vpn, trust_agent, capture, mock_location"`
-	SpyScore     int      `expr:"spy_score" json:"spy_score,omitempty" doc:"how much its data, powers and ways of hiding look like spyware, 0 to 100; 0 for system and store apps without powers"`
-	SpySigns     []string `expr:"spy_signs" json:"spy_signs,omitempty" doc:"what makes the score"`
-	Takeover     int      `expr:"takeover" json:"takeover,omitempty" doc:"how many of the powers that bank fraud needs it has: accessibility, overlay, install_apps, sms or notifications, no icon, device admin"`
-	TakeoverSign []string `expr:"takeover_signs" json:"takeover_signs,omitempty" doc:"which"`
-	PosesAs      string   `expr:"poses_as" json:"poses_as,omitempty" doc:"whose package names or label it takes without being of them: android, google, a maker, or a well-known app"`
-	Imitates     string   `expr:"imitates" json:"imitates,omitempty" doc:"well-known app whose label it has under another package id, or whose id it has with another signer"`
-	Where        string   `expr:"where" json:"-" doc:"source"`
+	Special      []string `expr:"special" json:"special,omitempty" doc:"powers that settings give: accessibility, device_admin, device_owner, profile_owner, notification_listener, overlay, install_apps, usage_access, battery_exempt, write_settings, all_files, default_sms, default_dialer, default_home, keyboard, vpn, trust_agent, capture, mock_location; for the reader, rules use the columns below"`
+	// Each of the following powers can be unread on its own; Special shows those that are known.
+	Accessibility bool     `expr:"accessibility" json:"accessibility,omitempty" doc:"an accessibility service of it is switched on"`
+	Admin         bool     `expr:"device_admin" json:"device_admin,omitempty" doc:"is a device administrator, or owns the device or a profile"`
+	Notifications bool     `expr:"notifications" json:"notifications,omitempty" doc:"reads every notification"`
+	Overlay       bool     `expr:"overlay" json:"overlay,omitempty" doc:"may draw over other apps"`
+	InstallsApps  bool     `expr:"installs_apps" json:"installs_apps,omitempty" doc:"may install other apps"`
+	UsageAccess   bool     `expr:"usage_access" json:"usage_access,omitempty" doc:"sees which apps are used"`
+	BatteryExempt bool     `expr:"battery_exempt" json:"battery_exempt,omitempty" doc:"the person or an app exempted it from saving the battery"`
+	DefaultSMS    bool     `expr:"default_sms" json:"default_sms,omitempty" doc:"handles text messages"`
+	SpyScore      int      `expr:"spy_score" json:"spy_score,omitempty" doc:"how much its data, powers and ways of hiding look like spyware, 0 to 100; 0 for system and store apps without powers"`
+	SpySigns      []string `expr:"spy_signs" json:"spy_signs,omitempty" doc:"what makes the score"`
+	Takeover      int      `expr:"takeover" json:"takeover,omitempty" doc:"how many of the powers that bank fraud needs it has: accessibility, overlay, install_apps, sms or notifications, no icon, device admin"`
+	TakeoverSign  []string `expr:"takeover_signs" json:"takeover_signs,omitempty" doc:"which"`
+	PosesAs       string   `expr:"poses_as" json:"poses_as,omitempty" doc:"whose package names or label it takes without being of them: android, google, a maker, or a well-known app"`
+	Imitates      string   `expr:"imitates" json:"imitates,omitempty" doc:"well-known app whose label it has under another package id, or whose id it has with another signer"`
+	Where         string   `expr:"where" json:"-" doc:"source"`
 	scanner.Unread
 }
 
