@@ -423,3 +423,49 @@ func TestABXBytes(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }
+
+func TestModifiedUTF8(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":                            "plain",
+		"\xc0\x80":                         "\x00",
+		"\xed\xa0\xbe\xed\xb6\x8a":         "🦊",
+		"\xf0\x9f\xa6\x8a":                 "🦊",
+		"\xed\xa0\xbe":                     "\uFFFD", // half a character
+		"\xed\xb6\x8a\xed\xa0\xbe!":        "\uFFFD\uFFFD!",
+		"\xed\xa0":                         "\uFFFD\uFFFD",
+		"a\xffb\xc0":                       "a\uFFFDb\uFFFD",
+		"\xed\xa0\xbe\xed\xa0\xbe\xed\xb6": "\uFFFD\uFFFD\uFFFD\uFFFD",
+	} {
+		if got := modifiedUTF8([]byte(in)); got != want {
+			t.Errorf("%q gives %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestXMLText(t *testing.T) {
+	x := newXMLReader([]byte("\xef\xbb\xbf<a>one<b>not</b><![CDATA[<two>]]> &#51;</a>"))
+	if !x.root("a") || x.text() != "one<two> 3" || x.end() != nil {
+		t.Errorf("text is read wrong: %v", x.err)
+	}
+	x = newXMLReader([]byte("<a>" + strings.Repeat("x", maxXMLText+1) + "</a>"))
+	if x.root("a"); x.text() != "" || x.end() == nil {
+		t.Error("a text of more than 1 MiB passes")
+	}
+	x = newXMLReader([]byte("<a b='maybe'/>"))
+	if x.root("a"); !x.bool("b", true) || x.end() == nil {
+		t.Error("no complaint about a truth value that is none")
+	}
+	x = newXMLReader([]byte("<" + strings.Repeat("n", 500) + "/>"))
+	if x.root("a") || len(x.err.Error()) > 200 {
+		t.Error("a long name makes a long error")
+	}
+}
+
+func TestSettingsDamaged(t *testing.T) {
+	for _, value := range []string{"*", "AA==", "AAAA"} { // neither base64, nor pairs of bytes
+		got, err := SettingsXML([]byte(`<settings version="200"><setting name="a" valueBase64="` + value + `"/></settings>`))
+		if err == nil || len(got) != 1 || !got[0].Set {
+			t.Errorf("%q: %+v, %v", value, got, err)
+		}
+	}
+}

@@ -237,7 +237,7 @@ const wifiFixture = xmlHead + `<WifiConfigStoreData>
 <Network><WifiConfiguration><string name="SSID">&quot;free&quot;</string><byte-array name="AllowedKeyMgmt" num="1">01</byte-array></WifiConfiguration></Network>
 <Network><WifiConfiguration><string name="SSID">&quot;tkip&quot;</string><byte-array name="AllowedKeyMgmt" num="1">02</byte-array><byte-array name="AllowedProtocols" num="1">01</byte-array></WifiConfiguration></Network>
 <Network><WifiConfiguration><string name="SSID">&quot;owe&quot;</string><byte-array name="AllowedKeyMgmt" num="2">0002</byte-array></WifiConfiguration></Network>
-<Network><WifiConfiguration><string name="SSID">&quot;sae&quot;</string><byte-array name="AllowedKeyMgmt" num="2">0001</byte-array></WifiConfiguration></Network>
+<Network><WifiConfiguration><string name="SSID">&quot;sae&quot;</string><PreSharedKey><byte-array name="EncryptedData" num="2">0102</byte-array><byte-array name="IV" num="1">03</byte-array></PreSharedKey><byte-array name="AllowedKeyMgmt" num="2">0001</byte-array></WifiConfiguration></Network>
 <Network><WifiConfiguration><string name="SSID">&quot;?&quot;</string></WifiConfiguration></Network>
 </NetworkList>
 <PasspointConfigData><long name="ProviderIndex" value="0" /></PasspointConfigData>

@@ -169,7 +169,14 @@ func (r *packagesReader) element(name string) {
 	}
 }
 
+// maxStoredPackages bounds the packages of one file, which weigh more than other entries.
+const maxStoredPackages = 20000
+
 func (r *packagesReader) pkg() PackageSetting {
+	if len(r.db.Packages)+len(r.db.Replaced) >= maxStoredPackages {
+		r.fail(r.at, "more than 20000 packages")
+		return PackageSetting{}
+	}
 	p := PackageSetting{
 		Name: r.attr("name"), CodePath: r.attr("codePath"), Version: r.int("version", 0), TargetSDK: int(r.int("targetSdkVersion", 0)),
 		FileTime: r.hex("ft", 0), FirstInstall: r.hex("it", 0), LastUpdate: r.hex("ut", 0),

@@ -290,7 +290,7 @@ func TestWifiConfigStore(t *testing.T) {
 		return SavedNetwork{SSID: ssid, Security: security, AutoJoin: true, MACRandomization: -1, CreatorUID: -1}
 	}
 	wep, sae := plain("wep", "wep"), plain("sae", "wpa3")
-	wep.Secret, sae.WPA3 = true, true
+	wep.Secret, sae.Secret, sae.WPA3 = true, true, true
 	checkXML(t, "wifi", WifiConfigXML, wifiFixture, []SavedNetwork{
 		{SSID: "Home & Co", Security: "wpa3", WPA3: true, Hidden: true, Secret: true, EverConnected: true, MACRandomization: 3, Creator: "org.example.wifi",
 			CreatorUID: 10123, LastUpdater: "com.android.settings", Proxy: "static", ProxyHost: "proxy.example", ProxyPort: 8080, StaticIP: true, DNS: []string{"192.0.2.53"}},

@@ -99,6 +99,10 @@ func (n *SavedNetwork) configuration(x *xmlReader, s *savedSecurity) {
 	if x.name == "null" {
 		return
 	}
+	if x.name == "PreSharedKey" { // encrypted, in parts of its own
+		n.Secret = true
+		return
+	}
 	switch x.attr("name") {
 	case "SSID":
 		n.SSID = androidSSID(x.text())
@@ -158,6 +162,10 @@ func (n *SavedNetwork) address(x *xmlReader) {
 // enterprise reads one value of <WifiEnterpriseConfiguration>, of most only whether it is set.
 func (n *SavedNetwork) enterprise(x *xmlReader) {
 	if x.name == "null" {
+		return
+	}
+	if x.name == "Password" { // encrypted, in parts of its own
+		n.Secret = true
 		return
 	}
 	switch x.attr("name") {
