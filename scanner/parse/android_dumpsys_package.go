@@ -7,7 +7,8 @@ import (
 
 // Bounds of a package dump. A phone has some 500 packages, 2,000 permissions and 60,000 handlers.
 const (
-	maxDumpPackages = 1 << 16
+	maxDumpPackages = 1 << 14
+	maxDumpUsers    = 1 << 16 // states of packages for users, together
 	maxDumpHandlers = 1 << 18
 	maxDumpGrants   = 1 << 20 // grants, requests, components and other items of packages, together
 	maxDumpItems    = 1 << 16 // entries of each of the smaller sections
@@ -43,6 +44,25 @@ type PackageDump struct {
 	Changes           []PackageChange
 	Sessions          []InstallSession
 	Messages          []string // the package manager's own log: what it repaired, refused, renamed
+	// ServicePermissions has the services that only holders of a permission may bind to, and so
+	// what they are: BIND_ACCESSIBILITY_SERVICE, BIND_VPN_SERVICE (Android 8 and newer).
+	ServicePermissions []ServicePermission
+	SecondaryDex       []SecondaryDex
+	Apexes             []DumpedApex // active and inactive ones (Android 10 and newer)
+}
+
+// ServicePermission is the permission that binding to a service takes.
+type ServicePermission struct{ Package, Class, Permission string }
+
+// SecondaryDex is code that a package loaded from its data since it was installed.
+type SecondaryDex struct{ Package, Path string }
+
+// DumpedApex is a module of the system that is updated by itself.
+type DumpedApex struct {
+	Name            string
+	Version         int64
+	Path            string
+	Active, Factory bool
 }
 
 // DumpedPermission is a permission that the system knows.
@@ -83,6 +103,7 @@ type packageDumper struct {
 	flags    map[string]FlagSet
 	comps    map[string][2]string // "package/.Class": both in full
 	items    int                  // of packages and shared users so far
+	users    int                  // states of packages for users so far
 	handlers int                  // of the resolver tables so far
 	line     int
 
@@ -138,7 +159,7 @@ func (p *packageDumper) title(text []byte) {
 	p.known = p.known || section != nil
 	for _, s := range p.d.Sections {
 		if s == name {
-			p.c.Add(p.line, "the section "+name+" stands twice")
+			p.c.Add(p.line, "a section stands twice")
 			return
 		}
 	}
@@ -185,10 +206,16 @@ func (p *packageDumper) reader(name string) (section func([]byte, int), end func
 		return p.changes(), end
 	case "Active install sessions", "Finalized install sessions", "Historical install sessions":
 		return p.sessions(strings.TrimSuffix(name, " install sessions"))
+	case "Service permissions":
+		return p.servicePermission, end
+	case "Dexopt state":
+		return p.dexopt(), end
+	case "Active APEX packages", "Inactive APEX packages":
+		return p.apex(), end
 	case "Package warning messages":
 		return func(text []byte, _ int) { p.message(text) }, end
 	case "Database versions", "Registered ContentProviders", "ContentProvider Authorities", "Key Set Manager", "Queries",
-		"Frozen packages", "Loaded volumes", "Service permissions", "Dexopt state", "Compiler stats", "Settings parse messages":
+		"Frozen packages", "Loaded volumes", "Compiler stats", "Settings parse messages", "Factory APEX packages":
 		return func([]byte, int) {}, end
 	}
 	if user, ok := strings.CutPrefix(name, "Preferred Activities User "); ok {

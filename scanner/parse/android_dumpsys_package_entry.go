@@ -127,7 +127,7 @@ func (p *packageDumper) packages(list *[]DumpedPackage) func([]byte, int) {
 				p.c.Add(p.line, "too many packages")
 				return
 			case seen[string(name)]:
-				p.c.Add(p.line, "the package "+string(name[:min(len(name), 256)])+" stands twice")
+				p.c.Add(p.line, "a package stands twice")
 			}
 			*list = append(*list, DumpedPackage{Name: p.names.intern(name), Code: true, InstallerUID: -1, PackageSource: -1})
 			pkg = &(*list)[len(*list)-1]

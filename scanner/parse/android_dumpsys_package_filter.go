@@ -45,35 +45,34 @@ func (p *packageDumper) resolver(to **ResolverTable) func([]byte, int) {
 	t := *to
 	var kind map[string][]IntentHandler
 	var key string
-	var filter *IntentFilter
+	inside := false // of a handler, whose filter may follow
 	return func(text []byte, indent int) {
 		text = bytes.TrimRight(text, " ")
 		switch {
 		case indent == 2:
-			kind, key, filter = t.kind(string(text)), "", nil
+			kind, key, inside = t.kind(string(text)), "", false
 		case kind == nil:
 		case indent == 6:
-			key, filter = p.names.intern(bytes.TrimSuffix(text, []byte{':'})), nil
+			key, inside = p.names.intern(bytes.TrimSuffix(text, []byte{':'})), false
 		case indent == 8 && key != "":
 			h, ok := p.handler(text)
-			switch {
-			case !ok:
-				p.c.Add(p.line, "not a component")
-				return
-			case p.handlers >= maxDumpHandlers:
+			if inside = ok && p.handlers < maxDumpHandlers; inside {
+				p.handlers++
+				kind[key] = append(kind[key], h)
+			} else if ok {
 				t.Cut = true
-				return
+			} else {
+				p.c.Add(p.line, "not a component")
 			}
-			p.handlers++
-			filter = &IntentFilter{}
-			kind[key] = append(kind[key], h)
-		case indent >= 9 && filter != nil:
-			if !p.filterLine(filter, text) {
-				return
+		case indent >= 9 && inside:
+			h := &kind[key][len(kind[key])-1]
+			f := h.Filter
+			if f == nil {
+				f = &IntentFilter{}
 			}
-			t.Filters = true
-			list := kind[key]
-			list[len(list)-1].Filter = filter
+			if p.filterLine(f, text) {
+				h.Filter, t.Filters = f, true
+			}
 		}
 	}
 }

@@ -127,3 +127,59 @@ func (p *packageDumper) message(text []byte) {
 		p.d.Messages = append(p.d.Messages, string(text[:min(len(text), 512)]))
 	}
 }
+
+// servicePermission reads "    PACKAGE/.CLASS: PERMISSION".
+func (p *packageDumper) servicePermission(text []byte, _ int) {
+	name, permission, ok := bytes.Cut(text, []byte(": "))
+	pkg, class, isComponent := p.component(name)
+	if ok && isComponent && len(p.d.ServicePermissions) < maxDumpItems {
+		p.d.ServicePermissions = append(p.d.ServicePermissions, ServicePermission{pkg, class, p.names.intern(permission)})
+	}
+}
+
+// dexopt reads the files under "known secondary dex files:" of a package "  [NAME]". Words in
+// parentheses may follow the path.
+func (p *packageDumper) dexopt() func([]byte, int) {
+	var pkg string
+	depth := 0 // of the list's title, 0 outside it
+	return func(text []byte, indent int) {
+		name, isPackage := bracketed(text, "[")
+		switch {
+		case indent == 2 && isPackage:
+			pkg, depth = p.names.intern(name), 0
+		case bytes.HasPrefix(text, []byte("known secondary dex files:")):
+			depth = indent
+		case depth > 0 && indent <= depth:
+			depth = 0
+		case depth > 0 && indent == depth+2 && text[0] == '/' && len(p.d.SecondaryDex) < maxDumpItems:
+			path, _, _ := bytes.Cut(text, []byte(" ("))
+			p.d.SecondaryDex = append(p.d.SecondaryDex, SecondaryDex{pkg, string(path)})
+		}
+	}
+}
+
+// apex reads a name and the "Version: 1", "Path: ..." lines below it.
+func (p *packageDumper) apex() func([]byte, int) {
+	open := false
+	return func(text []byte, indent int) {
+		key, value, ok := bytes.Cut(text, []byte(": "))
+		switch {
+		case indent == 2:
+			if open = !ok && text[0] != '(' && len(p.d.Apexes) < maxDumpItems; open {
+				p.d.Apexes = append(p.d.Apexes, DumpedApex{Name: string(text)})
+			}
+		case indent == 4 && open:
+			a := &p.d.Apexes[len(p.d.Apexes)-1]
+			switch string(key) {
+			case "Version":
+				a.Version, _ = number(value, 10)
+			case "Path":
+				a.Path = string(value)
+			case "IsActive":
+				a.Active = string(value) == "true"
+			case "IsFactory":
+				a.Factory = string(value) == "true"
+			}
+		}
+	}
+}

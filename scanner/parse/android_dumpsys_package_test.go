@@ -2,6 +2,7 @@ package parse
 
 import (
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -256,6 +257,24 @@ Shared users:
       runtime permissions:
         android.permission.CAMERA: granted=true, flags=[ SYSTEM_FIXED|GRANTED_BY_DEFAULT]
 
+Service permissions:
+    com.example.new/.Tunnel: android.permission.BIND_VPN_SERVICE
+
+Dexopt state:
+  [com.example.new]
+    path: /data/app/~~oZ0lNhDd==/com.example.new-ttBy==/base.apk
+      arm64: [status=verify] [reason=install]
+    known secondary dex files:
+      /data/user/0/com.example.new/files/a b.jar (public)
+        class loader context: PCL[]
+        arm64: [status=run-from-apk] [reason=unknown]
+  [com.example.nine]
+    path: /data/app/nine.apk
+      x86: [status=quicken] [reason=prebuilt]
+      known secondary dex files:
+        /data/user/0/com.example.nine/x.jar
+          class loader context: PCL[/data/app/nine.apk]
+
 Package warning messages:
 1/2/25 3:04 PM: Adding duplicate shared id: 1000 name=android
 
@@ -275,6 +294,22 @@ Historical install sessions:
   eDir=/data/app/vmdl9.tmp stageCid=null ` + `
       mode=1 appPackageName=null appIcon=false appLabel=null originatingUid=-1 mFinalStatus=1 mFinalMessage=null ` + `
   ` + `
+APEX session state:
+
+Active APEX packages:
+
+  com.example.module
+    Version: 340724004
+    Path: /system/apex/com.example.module.apex
+    IsActive: true
+    IsFactory: false
+    ApplicationInfo:
+      packageName=com.example.module
+
+Factory APEX packages:
+
+  com.example.module
+    Version: 1
 `
 
 func dumped(t *testing.T, text string) *PackageDump {
@@ -363,7 +398,11 @@ func TestDumpsysPackageNew(t *testing.T) {
 		Users: []PackageUser{{Installed: true, Enabled: -1, Distraction: -1, InstallReason: -1, GIDs: []int{2001},
 			Runtime: []PermissionGrant{{Name: "android.permission.CAMERA", Granted: true, User: -1, Flags: "SYSTEM_FIXED|GRANTED_BY_DEFAULT"}}}}}}})
 	diff(t, "sections", d.Sections, []string{"Database versions", "Known Packages", "Features", "Activity Resolver Table", "Receiver Resolver Table", "Preferred Activities User 10",
-		"Permissions", "AppOp Permissions", "Packages", "Renamed packages", "Shared users", "Package warning messages", "Active install sessions", "Historical install sessions"})
+		"Permissions", "AppOp Permissions", "Packages", "Renamed packages", "Shared users", "Service permissions", "Dexopt state", "Package warning messages", "Active install sessions", "Historical install sessions",
+		"APEX session state", "Active APEX packages", "Factory APEX packages"})
+	diff(t, "services", d.ServicePermissions, []ServicePermission{{"com.example.new", "com.example.new.Tunnel", "android.permission.BIND_VPN_SERVICE"}})
+	diff(t, "secondary dex", d.SecondaryDex, []SecondaryDex{{"com.example.new", "/data/user/0/com.example.new/files/a b.jar"}, {"com.example.nine", "/data/user/0/com.example.nine/x.jar"}})
+	diff(t, "modules", d.Apexes, []DumpedApex{{Name: "com.example.module", Version: 340724004, Path: "/system/apex/com.example.module.apex", Active: true}})
 	diff(t, "permissions", d.Permissions, []DumpedPermission{{"com.example.new.P", "com.example.new", "signature|privileged"}})
 	diff(t, "app-ops", d.AppOpPermissions, map[string][]string{"android.permission.SYSTEM_ALERT_WINDOW": {"com.example.new", "com.example.two"}})
 	diff(t, "known", d.KnownPackages, map[string][]string{"System": {"android"}})
@@ -443,6 +482,32 @@ Packages:
 		t.Errorf("%+v", p)
 	}
 	diff(t, "conflicts", p.Conflicts, []string{"codePath", "installerPackageName", "pkgFlags", "User 0"})
+}
+
+func TestDumpsysPackageBounds(t *testing.T) {
+	t.Parallel()
+	var c Complaints
+	text := "Packages:\n" + strings.Repeat("  Package [a] (1):\n    User 0: installed=true\n", maxDumpPackages+3) +
+		"Receiver Resolver Table:\n  Non-Data Actions:\n      a:\n" + strings.Repeat("        1 a/.B\n", maxDumpHandlers+3) + "Hidden system packages:\n  " + strings.Repeat("x", maxDumpLine+1) + "\n  Package [b] (1):\n"
+	d, err := DumpsysPackage([]byte(text), &c)
+	if err != nil || len(d.Packages) != maxDumpPackages || len(d.Hidden) != 1 || len(d.Receivers.Actions["a"]) != maxDumpHandlers || !d.Receivers.Cut {
+		t.Errorf("%d packages, %d hidden, %v", len(d.Packages), len(d.Hidden), err)
+	}
+	if len(c.List)+c.More != maxDumpPackages-1+3+1 {
+		t.Errorf("%d complaints", len(c.List)+c.More)
+	}
+	users := "  Package [a] (1):\n"
+	for id := range 1030 {
+		users += "    User " + strconv.Itoa(id) + ":\n"
+	}
+	d, err = DumpsysPackage([]byte("Packages:\n"+strings.Repeat(users, 70)), nil)
+	total := 0
+	for _, p := range d.Packages {
+		total += len(p.Users)
+	}
+	if err != nil || total > maxDumpUsers || len(d.Packages[0].Users) != 1024 {
+		t.Errorf("%d users, %v", total, err)
+	}
 }
 
 func TestDumpsysPackageIsNone(t *testing.T) {

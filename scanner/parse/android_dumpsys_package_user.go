@@ -214,8 +214,12 @@ func (p *packageDumper) grant(text []byte) PermissionGrant {
 func appendUser(p *packageDumper, users []PackageUser, text []byte, pkg *DumpedPackage) []PackageUser {
 	number, pairs, ok := bytes.Cut(bytes.TrimPrefix(text, []byte("User ")), []byte{':'})
 	id, numeric := smallNumber(number)
-	if !ok || !numeric || len(users) >= 1024 || !p.room() {
+	if !ok || !numeric {
 		p.c.Add(p.line, "not the state of a user")
+		return users
+	}
+	if p.users++; p.users > maxDumpUsers || len(users) >= 1024 {
+		p.c.Add(p.line, "too many users")
 		return users
 	}
 	u := PackageUser{ID: id, Installed: true, Enabled: -1, Distraction: -1, InstallReason: -1}
