@@ -497,15 +497,15 @@ func TestDumpsysPackageBounds(t *testing.T) {
 		t.Errorf("%d complaints", len(c.List)+c.More)
 	}
 	users := "  Package [a] (1):\n"
-	for id := range 1030 {
+	for id := range 300 {
 		users += "    User " + strconv.Itoa(id) + ":\n"
 	}
-	d, err = DumpsysPackage([]byte("Packages:\n"+strings.Repeat(users, 70)), nil)
+	d, err = DumpsysPackage([]byte("Packages:\n"+strings.Repeat(users, 260)), nil)
 	total := 0
 	for _, p := range d.Packages {
 		total += len(p.Users)
 	}
-	if err != nil || total > maxDumpUsers || len(d.Packages[0].Users) != 1024 {
+	if err != nil || total > maxDumpUsers || len(d.Packages[0].Users) != 256 {
 		t.Errorf("%d users, %v", total, err)
 	}
 }

@@ -101,17 +101,16 @@ func (h *holderReader) user() *PackageUser {
 // line reads a line of the entry, and says whether it was one of a list or user.
 func (h *holderReader) line(text []byte, indent int) bool {
 	text = bytes.TrimRight(text, " ")
-	if h.list != listNone && indent > h.depth {
-		warning, harmful := bytes.CutPrefix(text, []byte("harmfulAppWarning: "))
-		switch {
-		case harmful && indent == 8 && h.user() != nil:
-			h.user().HarmfulWarning = string(warning)
-			return true
-		case h.list == listSuspended && indent == 6 && !bytes.HasPrefix(text, []byte("suspendingPackage=")):
-		default:
-			h.item(text)
-			return true
-		}
+	// This one is indented like the items of a list that may stand before it.
+	if warning, ok := bytes.CutPrefix(text, []byte("harmfulAppWarning: ")); ok && indent == 8 && h.user() != nil {
+		h.user().HarmfulWarning = string(warning)
+		return true
+	}
+	// Lines of the user follow the list of who suspended the package, indented like its items.
+	ended := h.list == listSuspended && indent == 6 && !bytes.HasPrefix(text, []byte("suspendingPackage="))
+	if h.list != listNone && indent > h.depth && !ended {
+		h.item(text)
+		return true
 	}
 	h.list = listNone
 	if indent != 4 && indent != 6 {
@@ -218,7 +217,7 @@ func appendUser(p *packageDumper, users []PackageUser, text []byte, pkg *DumpedP
 		p.c.Add(p.line, "not the state of a user")
 		return users
 	}
-	if p.users++; p.users > maxDumpUsers || len(users) >= 1024 {
+	if p.users++; p.users > maxDumpUsers || len(users) >= 256 {
 		p.c.Add(p.line, "too many users")
 		return users
 	}
