@@ -13,7 +13,8 @@ import "strings"
 //	last-kmsg, cmdline, bootconfig
 //	/PATH             a file: /proc/meminfo, /data/system/packages.xml
 //
-// Addresses, routes, rules and neighbours come in a section for each protocol and table. It is
+// Addresses, routes, rules and neighbours come in a section for each protocol and table. It is a
+// key and never a path to open: services have slashes in their names, and the text is hostile. It is
 // empty for what has no such name: dumps of a service with arguments, of many services, of
 // vendors' own programs.
 func (s DumpSection) Source() string {

@@ -116,9 +116,11 @@ func (h *psColumns) row(text []byte, users psUsers, labels interner) (r PsRow, s
 			r.setName(col, h.names, rest)
 			break
 		}
-		var w []byte
-		w, rest = word(rest)
-		if len(w) == 0 {
+		w, after := word(rest)
+		if col == "PCY" && !isSchedPolicy(w) {
+			continue // blank for what the system itself schedules
+		}
+		if rest = after; len(w) == 0 {
 			return r, size, false
 		}
 		switch col {
@@ -159,6 +161,16 @@ func (h *psColumns) row(text []byte, users psUsers, labels interner) (r PsRow, s
 		r.TID = r.PID
 	}
 	return r, size, r.PID > 0 && r.Name != ""
+}
+
+// isSchedPolicy knows the names of scheduling policies (AOSP libprocessgroup
+// get_sched_policy_name).
+func isSchedPolicy(w []byte) bool {
+	switch string(w) {
+	case "fg", "bg", "ta", "rt", "rs", "un", "--", "-", "??", "error":
+		return true
+	}
+	return false
 }
 
 // toolboxEnd reads the program counter (eight hex digits or more), the state and the name, past

@@ -24,6 +24,7 @@ u:r:platform_app:s0            u10_a3    150   1     99000  8000  20    0     0 
 const psToybox = `LABEL                          USER           PID   TID  PPID     VSZ    RSS WCHAN            ADDR S PRI  NI RTPRIO SCH PCY     TIME CMD            
 u:r:init:s0                    root             1     1     0   17440   1944 0                   0 S  19   0      -   0  fg 00:00:00 init
 u:r:init:s0                    root             1    91     0   17440   1944 0                   0 S  19   0      -   0  fg 00:00:00 init worker
+u:r:lmkd:s0                    lmkd           155   155     1   17440   2912 0                   0 S  41   0      1   1     00:00:00 lmkd
 u:r:isolated_app:s0:c512,c768  u0_i4        12000 12000   300   17440   1944 do_epoll_wait       0 R  19   0      -   0  fg 00:00:00 d.webview:sandb
 `
 
@@ -56,6 +57,7 @@ func TestPs(t *testing.T) {
 		"9": {psToybox, false, []PsRow{
 			{User: "root", PID: 1, TID: 1, State: "S", Label: "u:r:init:s0", Name: "init"},
 			{User: "root", PID: 1, TID: 91, State: "S", Label: "u:r:init:s0", Name: "init worker"},
+			{User: "lmkd", UID: 1069, PID: 155, TID: 155, PPID: 1, State: "S", Label: "u:r:lmkd:s0", Name: "lmkd"},
 			{User: "u0_i4", UID: 99004, PID: 12000, TID: 12000, PPID: 300, State: "R", Label: "u:r:isolated_app:s0:c512,c768", Name: "d.webview:sandb", Truncated: true},
 		}},
 		"ps -A": {psQF, false, []PsRow{
