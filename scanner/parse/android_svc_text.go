@@ -112,8 +112,8 @@ func valueOf(line, key string) string {
 // (isolated), u10ai2 (isolated by an app zygote), u10s1000 (a system uid of user 10).
 func AndroidUID(s string) (uid int, ok bool) {
 	if !strings.HasPrefix(s, "u") {
-		n, err := strconv.Atoi(s)
-		return n, err == nil && n >= 0
+		n, ok := Decimal([]byte(s))
+		return int(n), ok && n <= 1<<31-1
 	}
 	i := 1
 	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
