@@ -71,7 +71,7 @@ func (p *apkProblems) texts() []string {
 func readFullAt(r io.ReaderAt, off int64, n int) ([]byte, error) {
 	b := make([]byte, n)
 	if _, err := io.ReadFull(io.NewSectionReader(r, off, int64(n)), b); err != nil {
-		return nil, fmt.Errorf("reading %d bytes at offset %d: %w", n, off, err)
+		return nil, fmt.Errorf("%w: %d bytes at offset %d: %w", errReading, n, off, err)
 	}
 	return b, nil
 }
@@ -292,7 +292,7 @@ func (z *apkZip) read(name string, limit int64) ([]byte, error) {
 	}
 	e := &z.entries[i]
 	if e.UncompressedSize > limit {
-		return nil, fmt.Errorf("%s: %d bytes, more than the %d that are read", name, e.UncompressedSize, limit)
+		return nil, fmt.Errorf("%s: %w: %d bytes, more than the %d that are read", name, errSkipped, e.UncompressedSize, limit)
 	}
 	start, _, err := z.data(e)
 	if err != nil {
@@ -305,9 +305,18 @@ func (z *apkZip) read(name string, limit int64) ([]byte, error) {
 	}
 	b, err := io.ReadAll(r)
 	if err != nil {
-		return nil, fmt.Errorf("%s: inflating: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, inflating(err))
 	}
 	return b, nil
+}
+
+// inflating tells damaged content from content that could not be read.
+func inflating(err error) error {
+	var damaged flate.CorruptInputError
+	if errors.As(err, &damaged) || errors.Is(err, errInflated) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("inflating: %w", err)
+	}
+	return fmt.Errorf("%w: %w", errReading, err)
 }
 
 var errNoEntry = errors.New("no such file in the APK")
