@@ -215,6 +215,10 @@ func (b *signingBlock) signers(scheme *APKScheme, id uint32) []apkDigests {
 		if err != nil {
 			scheme.settle(fmt.Errorf("signer %d: %w", n, err))
 		}
+		if r.strippedFrom > 0 {
+			scheme.problem("signer %d tells of a newer signature, which has been stripped: not for API level %d and later", n, r.strippedFrom)
+			scheme.strippedFrom = r.strippedFrom
+		}
 		for _, odd := range r.odd {
 			scheme.problem("signer %d: %s", n, odd)
 		}
@@ -261,7 +265,7 @@ func (b *signingBlock) verifyContent(ctx context.Context, z *apkZip, o APKVerify
 				s.settle(fmt.Errorf("signer %d: %w", j+1, err))
 			}
 		}
-		s.State = overall(s)
+		s.conclude()
 	}
 }
 

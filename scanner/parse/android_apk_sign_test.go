@@ -42,7 +42,7 @@ var makeTestKeys = sync.OnceValues(func() (testKeys, error) {
 		switch {
 		case i < 2:
 			to.kind = "RSA"
-			to.private, err = rsa.GenerateKey(rand.Reader, 1024)
+			to.private, err = rsa.GenerateKey(rand.Reader, 1024*(i+1))
 		case i < 4:
 			to.kind = "EC"
 			to.private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -16,6 +17,9 @@ type blockSigner struct {
 	out     APKSigner
 	digests apkDigests // what the best signature says of the content
 	odd     []string   // what is odd, without harm
+	// strippedFrom is the API level from which on Android misses a newer scheme that this
+	// signer tells of; 0 when none is missing.
+	strippedFrom int
 }
 
 var errCutOff = errors.New("cut off")
@@ -192,14 +196,14 @@ func (r *blockSigner) attribute(id uint32, value []byte, own apkCert) error {
 			return fmt.Errorf("attribute about newer schemes: %w", errCutOff)
 		}
 		if binary.LittleEndian.Uint32(value) == 3 && !r.block.has(blockV3) {
-			return errors.New("it tells of a v3 signature, which has been stripped")
+			r.strippedFrom = 28
 		}
 	case r.id == blockV3 && id == attrRotationMinSDK:
 		if len(value) < 4 {
 			return fmt.Errorf("attribute about v3.1: %w", errCutOff)
 		}
 		if !r.block.has(blockV31) {
-			return fmt.Errorf("it tells of a v3.1 signature for API level %d and later, which has been stripped", binary.LittleEndian.Uint32(value))
+			r.strippedFrom = max(33, int(min(binary.LittleEndian.Uint32(value), math.MaxInt32)))
 		}
 	case r.id != blockV2 && id == attrRotation:
 		if r.out.Lineage != nil {

@@ -186,9 +186,17 @@ func (z *apkZip) verifyV1(ctx context.Context, o APKVerifyOptions) *APKScheme {
 	if len(blocks) == 0 {
 		return nil // a manifest alone is no signature
 	}
+	if len(blocks) > maxAPKSigners {
+		v.out.settle(fmt.Errorf("%d signers, more than Android takes", len(blocks)))
+		return v.out
+	}
 	for _, name := range blocks {
+		before := len(v.out.Signers)
 		if err := v.signer(name); err != nil {
 			v.out.settle(fmt.Errorf("%s: %w", name, err))
+			if len(v.out.Signers) == before { // nothing is known of the signer but that there is one
+				v.out.Signers = append(v.out.Signers, APKSigner{State: stateOf(err)})
+			}
 		}
 	}
 	if len(v.files) == 0 {
@@ -206,7 +214,6 @@ func (z *apkZip) verifyV1(ctx context.Context, o APKVerifyOptions) *APKScheme {
 			s.State = stateOf(err)
 		}
 	}
-	v.out.State = overall(v.out)
 	return v.out
 }
 
@@ -227,9 +234,6 @@ func (v *jarVerifier) signatureBlocks() []string {
 
 // signer verifies one signature file and what it says of the manifest.
 func (v *jarVerifier) signer(name string) error {
-	if len(v.out.Signers) == maxAPKSigners {
-		return errors.New("one signer too many")
-	}
 	fileName := name[:strings.LastIndexByte(name, '.')] + ".SF"
 	if _, ok := v.z.index[fileName]; !ok {
 		v.out.problem("%s: there is no %s to it; Android skips it", name, fileName)

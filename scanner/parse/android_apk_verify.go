@@ -53,7 +53,9 @@ type APKScheme struct {
 	Signers  []APKSigner
 	Problems []string // why it failed or is unknown, and what is odd otherwise
 
-	announces []int // schemes that a v1 signature says are there too
+	announces    []int          // schemes that a v1 signature says are there too
+	intact       SignatureState // State but for a newer scheme that has been stripped
+	strippedFrom int            // API level from which on that fails the scheme; 0 when nothing is missing
 }
 
 // APKSigner is one signer. Unless its State is verified, the rest is a claim.
@@ -123,6 +125,7 @@ func (a *APK) Verify(ctx context.Context, o APKVerifyOptions) *APKSignatures {
 		v1 = a.zip.verifyV1(ctx, o)
 	}
 	if v1 != nil {
+		v1.conclude()
 		s.Schemes = append(s.Schemes, *v1)
 	}
 	s.Schemes = append(s.Schemes, block.verify(ctx, a.zip, o)...)
@@ -146,7 +149,7 @@ func (s *APKSignatures) At(sdk int) (state SignatureState, signers []APKSigner, 
 		return state, signers, reason
 	}
 	if scheme := s.Scheme("v2"); scheme != nil && sdk >= 24 {
-		return scheme.State, scheme.verified(), scheme.reason()
+		return scheme.whole(sdk)
 	}
 	scheme := s.Scheme("v1")
 	switch {
@@ -157,7 +160,30 @@ func (s *APKSignatures) At(sdk int) (state SignatureState, signers []APKSigner, 
 	case sdk >= 30 && s.targetSDK >= 30:
 		return SignatureFailed, nil, fmt.Sprintf("v1 alone does not do for target SDK %d", s.targetSDK)
 	}
-	return scheme.State, scheme.verified(), scheme.reason()
+	return scheme.whole(sdk)
+}
+
+// whole is the result of a scheme of which every signer counts.
+func (s *APKScheme) whole(sdk int) (SignatureState, []APKSigner, string) {
+	if state := s.stateAt(sdk); state != SignatureVerified {
+		return state, nil, s.reason()
+	}
+	return SignatureVerified, s.Signers, ""
+}
+
+// stateAt is the scheme's state in the eyes of a release, which may not know the newer scheme
+// that is missing.
+func (s *APKScheme) stateAt(sdk int) SignatureState {
+	if s.intact == SignatureVerified && s.strippedFrom > 0 && sdk >= s.strippedFrom {
+		return SignatureFailed
+	}
+	return s.intact
+}
+
+// conclude sets the scheme's state from its signers.
+func (s *APKScheme) conclude() {
+	s.intact = overall(s)
+	s.State = s.stateAt(math.MaxInt)
 }
 
 // at picks the signer for an API level; absent when there is none.
@@ -177,20 +203,15 @@ func (s *APKScheme) at(sdk int) (SignatureState, []APKSigner, string) {
 		return SignatureFailed, nil, fmt.Sprintf("%s has %d signers for API level %d", s.Name, len(found), sdk)
 	case found[0].State != SignatureVerified:
 		return found[0].State, nil, s.reason()
+	case s.strippedFrom > 0 && sdk >= s.strippedFrom:
+		return SignatureFailed, nil, s.reason()
 	}
 	return SignatureVerified, found, ""
 }
 
-func (s *APKScheme) verified() []APKSigner {
-	if s.State != SignatureVerified {
-		return nil
-	}
-	return s.Signers
-}
-
 func (s *APKScheme) reason() string {
-	if s.State == SignatureVerified || len(s.Problems) == 0 {
-		return ""
+	if len(s.Problems) == 0 {
+		return s.Name + " could not be verified"
 	}
 	return s.Name + ": " + s.Problems[0]
 }

@@ -34,7 +34,7 @@ func TestEveryAlgorithmOfTheSigningBlock(t *testing.T) {
 	for _, c := range []struct {
 		id  uint32
 		key testKey
-	}{{0x0101, k.rsa}, {0x0103, k.rsa}, {0x0104, k.rsa}, {0x0201, k.ec}, {0x0202, k.ec}, {0x0301, k.dsa}, {0x0421, k.rsa}, {0x0423, k.ec}, {0x0425, k.dsa}} {
+	}{{0x0101, k.rsa}, {0x0102, k.rsa2}, {0x0103, k.rsa}, {0x0104, k.rsa}, {0x0201, k.ec}, {0x0202, k.ec}, {0x0301, k.dsa}, {0x0421, k.rsa}, {0x0423, k.ec}, {0x0425, k.dsa}} {
 		one := testSigner{key: c.key, algorithms: []uint32{c.id}, minSDK: 24, maxSDK: 1<<31 - 1}
 		b := signBlock(t, files, testScheme{blockV2, []testSigner{one}}, testScheme{blockV3, []testSigner{one}})
 		what := fmt.Sprintf("%#x", c.id)
@@ -126,6 +126,12 @@ func TestSigningBlocksThatFail(t *testing.T) {
 		got := verifyBytes(t, signBlock(t, sampleFiles(t, 33), testScheme{c.scheme, []testSigner{s}}))
 		scheme := map[uint32]string{blockV2: "v2", blockV3: "v3"}[c.scheme]
 		expect(t, c.name, got, scheme, c.state, c.problem)
+		if strings.Contains(c.name, "stripped") {
+			before := map[uint32]int{blockV2: 27, blockV3: 32}[c.scheme]
+			if state, signers, _ := got.At(before); state != SignatureVerified || len(signers) != 1 {
+				t.Errorf("%s: at %d, which does not know the newer scheme, %s", c.name, before, state)
+			}
+		}
 		if state, signers, reason := got.At(34); state != c.state || (state == SignatureVerified) != (len(signers) == 1) || (state == SignatureVerified) != (reason == "") {
 			t.Errorf("%s: at 34 %s, %d signers, %q", c.name, state, len(signers), reason)
 		}
