@@ -1,0 +1,545 @@
+package parse
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func verifyBytes(t testing.TB, b []byte) *APKSignatures {
+	t.Helper()
+	return openTestAPK(t, b).Verify(context.Background(), APKVerifyOptions{})
+}
+
+// expect holds one scheme's state and, when it is not verified, what it complains of.
+func expect(t *testing.T, what string, s *APKSignatures, scheme string, state SignatureState, problem string) {
+	t.Helper()
+	got := s.Scheme(scheme)
+	if got == nil {
+		t.Errorf("%s: no %s; %q", what, scheme, s.Problems)
+		return
+	}
+	if got.State != state || !strings.Contains(strings.Join(got.Problems, "\n"), problem) {
+		t.Errorf("%s: %s is %s with %q, want %s with %q", what, scheme, got.State, got.Problems, state, problem)
+	}
+}
+
+func TestEveryAlgorithmOfTheSigningBlock(t *testing.T) {
+	t.Parallel()
+	k := keysOf(t)
+	files := append(sampleFiles(t, 33), zipFile{name: "big", content: bytes.Repeat([]byte("0123456789abcdef"), 1<<20/16*2+100)})
+	for _, c := range []struct {
+		id  uint32
+		key testKey
+	}{{0x0101, k.rsa}, {0x0102, k.rsa2}, {0x0103, k.rsa}, {0x0104, k.rsa}, {0x0201, k.ec}, {0x0202, k.ec}, {0x0301, k.dsa}, {0x0421, k.rsa}, {0x0423, k.ec}, {0x0425, k.dsa}} {
+		one := testSigner{key: c.key, algorithms: []uint32{c.id}, minSDK: 24, maxSDK: 1<<31 - 1}
+		b := signBlock(t, files, testScheme{blockV2, []testSigner{one}}, testScheme{blockV3, []testSigner{one}})
+		what := fmt.Sprintf("%#x", c.id)
+		s := verifyBytes(t, b)
+		expect(t, what, s, "v2", SignatureVerified, "")
+		expect(t, what, s, "v3", SignatureVerified, "")
+		state, signers, _ := s.At(34)
+		if state != SignatureVerified || len(signers) != 1 || signers[0].Certificates[0].SHA1 != sha1Hex(c.key.cert) ||
+			signers[0].Certificates[0].KeyAlgorithm != c.key.kind || signers[0].Certificates[0].KeyBits == 0 {
+			t.Errorf("%s: at API level 34 %s by %+v", what, state, signers)
+		}
+		for _, at := range []int{50, bytes.Index(b, []byte("PK\x01\x02")) + 12, len(b) - 1} {
+			changed := bytes.Clone(b)
+			changed[at] ^= 1
+			s := verifyBytes(t, changed)
+			expect(t, what+" changed", s, "v2", SignatureFailed, "the content has been changed")
+			expect(t, what+" changed", s, "v3", SignatureFailed, "the content has been changed")
+		}
+	}
+}
+
+func TestDigestTrees(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 4095, 4096, 4097, 2 * 4096, 127*4096 + 1, 128 * 4096, 128*4096 + 1, 300 * 4096} {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(i>>12 + i)
+		}
+		tree := verityTree{hash: crypto.SHA256.New()}
+		for rest := b; len(rest) > 0; {
+			c := rest[:min(len(rest), 100_003)]
+			tree.write(c)
+			rest = rest[len(c):]
+		}
+		if want := treeByTheBook(pagesByTheBook(b)); !bytes.Equal(tree.root(), want) {
+			t.Errorf("%d bytes: another root", n)
+		}
+	}
+	// 128 digests fill a page, 128*128 a page of the level above.
+	for _, n := range []int{128, 129, 128*128 - 1, 128 * 128, 128*128 + 1, 128*128*2 + 1} {
+		tree := verityTree{hash: crypto.SHA256.New()}
+		var leaves []byte
+		for i := range n {
+			digest := sum(crypto.SHA256, word32(uint32(i)))
+			leaves = append(leaves, digest...)
+			tree.add(0, digest)
+		}
+		if !bytes.Equal(tree.root(), treeByTheBook(leaves)) {
+			t.Errorf("%d leaves: another root", n)
+		}
+	}
+}
+
+func TestSigningBlocksThatFail(t *testing.T) {
+	t.Parallel()
+	k := keysOf(t)
+	good := func() testSigner {
+		return testSigner{key: k.ec, algorithms: []uint32{0x0201}, minSDK: 28, maxSDK: 1<<31 - 1}
+	}
+	for _, c := range []struct {
+		name    string
+		scheme  uint32
+		change  func(*testSigner)
+		state   SignatureState
+		problem string
+	}{
+		{"another key signs", blockV3, func(s *testSigner) { s.signAs = &k.ec2 }, SignatureFailed, "does not verify"},
+		{"signed data changed", blockV3, func(s *testSigner) { s.change = func(b []byte) { b[len(b)-1] ^= 1 } }, SignatureFailed, "does not verify"},
+		{"another certificate", blockV2, func(s *testSigner) { s.certs = func() [][]byte { return [][]byte{k.ec2.cert} } }, SignatureFailed, "another public key"},
+		{"no certificate", blockV2, func(s *testSigner) { s.certs = func() [][]byte { return nil } }, SignatureFailed, "no certificates"},
+		{"no X.509", blockV2, func(s *testSigner) { s.certs = func() [][]byte { return [][]byte{[]byte("0\x03abc")} } }, SignatureFailed, "no X.509"},
+		{"digest of another file", blockV3, func(s *testSigner) { s.digest = func(b []byte) { b[0] ^= 1 } }, SignatureFailed, "content has been changed"},
+		{"unknown algorithm alone", blockV2, func(s *testSigner) { s.algorithms = []uint32{0x9999} }, SignatureFailed, "no signature of an algorithm"},
+		{"unknown algorithm too", blockV2, func(s *testSigner) { s.algorithms = []uint32{0x9999, 0x0201} }, SignatureVerified, "unknown algorithm 0x9999"},
+		{"the stronger one counts", blockV2, func(s *testSigner) { s.algorithms = []uint32{0x0201, 0x0202, 0x0423} }, SignatureVerified, ""},
+		{"algorithm of another key", blockV2, func(s *testSigner) {
+			s.key.spki = k.rsa.spki
+			s.certs = func() [][]byte { return [][]byte{k.rsa.cert} }
+		}, SignatureFailed, "signature of an RSA key"},
+		{"key of an unknown kind", blockV2, func(s *testSigner) { s.spki = []byte("no key") }, SignatureUnknown, "unsupported algorithm"},
+		{"other API levels signed", blockV3, func(s *testSigner) { s.signedMin = 30 }, SignatureFailed, "but 30 to"},
+		{"v3 stripped", blockV2, func(s *testSigner) { s.attributes = [][]byte{append(word32(attrStripping), word32(3)...)} }, SignatureFailed, "has been stripped"},
+		{"v3.1 stripped", blockV3, func(s *testSigner) { s.attributes = [][]byte{append(word32(attrRotationMinSDK), word32(33)...)} }, SignatureFailed, "has been stripped"},
+		{"attribute cut off", blockV3, func(s *testSigner) { s.attributes = [][]byte{{1, 2}} }, SignatureFailed, "cut off"},
+		{"unknown attribute", blockV3, func(s *testSigner) { s.attributes = [][]byte{word32(0x12345678)} }, SignatureVerified, "unknown attribute 0x12345678"},
+	} {
+		s := good()
+		c.change(&s)
+		got := verifyBytes(t, signBlock(t, sampleFiles(t, 33), testScheme{c.scheme, []testSigner{s}}))
+		scheme := map[uint32]string{blockV2: "v2", blockV3: "v3"}[c.scheme]
+		expect(t, c.name, got, scheme, c.state, c.problem)
+		if strings.Contains(c.name, "stripped") {
+			before := map[uint32]int{blockV2: 27, blockV3: 32}[c.scheme]
+			if state, signers, _ := got.At(before); state != SignatureVerified || len(signers) != 1 {
+				t.Errorf("%s: at %d, which does not know the newer scheme, %s", c.name, before, state)
+			}
+		}
+		if state, signers, reason := got.At(34); state != c.state || (state == SignatureVerified) != (len(signers) == 1) || (state == SignatureVerified) != (reason == "") {
+			t.Errorf("%s: at 34 %s, %d signers, %q", c.name, state, len(signers), reason)
+		}
+	}
+}
+
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	k := keysOf(t)
+	algorithms := []uint32{0x0103, 0x0201, 0x0201}
+	proof := lineage(t, algorithms, k.rsa, k.ec, k.ec2)
+	foreign := lineage(t, algorithms, k.rsa, k.ec, k.ec2)
+	copy(foreign[len(foreign)-20:], "no signature of ours")
+	old := testSigner{key: k.rsa, algorithms: []uint32{0x0103}, minSDK: 28, maxSDK: 32,
+		attributes: [][]byte{append(word32(attrRotationMinSDK), word32(33)...)}}
+	fresh := testSigner{key: k.ec2, algorithms: []uint32{0x0201}, minSDK: 33, maxSDK: 1<<31 - 1, attributes: [][]byte{proof}}
+	files := sampleFiles(t, 33)
+	s := verifyBytes(t, signBlock(t, files, testScheme{blockV2, []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}},
+		testScheme{blockV3, []testSigner{old}}, testScheme{blockV31, []testSigner{fresh}}))
+	for sdk, want := range map[int]testKey{24: k.rsa, 28: k.rsa, 32: k.rsa, 33: k.ec2, 36: k.ec2} {
+		state, signers, reason := s.At(sdk)
+		if state != SignatureVerified || len(signers) != 1 || !bytes.Equal(signers[0].Certificates[0].DER, want.cert) {
+			t.Errorf("at %d: %s, %+v, %q", sdk, state, signers, reason)
+			continue
+		}
+		if sdk >= 33 && (len(signers[0].Lineage) != 3 || !bytes.Equal(signers[0].Lineage[0].DER, k.rsa.cert) || signers[0].Lineage[1].Flags != 17) {
+			t.Errorf("at %d: lineage %+v", sdk, signers[0].Lineage)
+		}
+	}
+	if state, _, reason := s.At(23); state != SignatureAbsent || reason == "" {
+		t.Errorf("at 23: %s, %q", state, reason)
+	}
+	for _, c := range []struct {
+		name    string
+		proof   []byte
+		key     testKey
+		problem string
+	}{
+		{"last signature changed", foreign, k.ec2, "certificate 3"},
+		{"leads elsewhere", proof, k.rsa2, "leads to another certificate"},
+		{"one key twice", lineage(t, algorithms, k.rsa, k.rsa), k.rsa, "twice"},
+		{"version", edit(proof, 4, 2), k.ec2, "version 2"},
+		{"cut off", proof[:len(proof)-1], k.ec2, "cut off"},
+		{"empty", proof[:8], k.ec2, "no certificates"},
+		{"signed by another key", lineage(t, algorithms, testKey{private: k.rsa2.private, kind: "RSA", cert: k.rsa.cert}, k.ec, k.ec2), k.ec2, "does not verify"},
+	} {
+		id := uint32(0x0201)
+		if c.key.kind == "RSA" {
+			id = 0x0103
+		}
+		state := SignatureFailed
+		if c.name == "version" {
+			state = SignatureUnknown
+		}
+		s := verifyBytes(t, signBlock(t, files, testScheme{blockV3, []testSigner{{key: c.key, algorithms: []uint32{id}, minSDK: 28, maxSDK: 40, attributes: [][]byte{c.proof}}}}))
+		expect(t, c.name, s, "v3", state, c.problem)
+	}
+}
+
+func TestSignersByAPILevel(t *testing.T) {
+	t.Parallel()
+	k := keysOf(t)
+	signer := func(key testKey, id, lowest, highest uint32) testSigner {
+		return testSigner{key: key, algorithms: []uint32{id}, minSDK: lowest, maxSDK: highest}
+	}
+	files := sampleFiles(t, 30)
+	s := verifyBytes(t, signBlock(t, files, testScheme{blockV3, []testSigner{signer(k.rsa, 0x0103, 28, 30), signer(k.ec, 0x0201, 30, 31)}}))
+	for sdk, want := range map[int]SignatureState{28: SignatureVerified, 30: SignatureFailed, 31: SignatureVerified, 33: SignatureFailed} {
+		if state, _, reason := s.At(sdk); state != want {
+			t.Errorf("at %d: %s, %q", sdk, state, reason)
+		}
+	}
+	several := verifyBytes(t, signBlock(t, files, testScheme{blockV2, []testSigner{signer(k.rsa, 0x0103, 0, 0), signer(k.ec, 0x0201, 0, 0)}}))
+	if state, signers, _ := several.At(30); state != SignatureVerified || len(signers) != 2 {
+		t.Errorf("two signers of v2: %s, %d", state, len(signers))
+	}
+	oneBad := signer(k.ec, 0x0201, 0, 0)
+	oneBad.signAs = &k.ec2
+	several = verifyBytes(t, signBlock(t, files, testScheme{blockV2, []testSigner{signer(k.rsa, 0x0103, 0, 0), oneBad}}))
+	if state, signers, _ := several.At(30); state != SignatureFailed || signers != nil {
+		t.Errorf("one of two signers of v2 fails: %s, %d", state, len(signers))
+	}
+}
+
+func TestJARSignatures(t *testing.T) {
+	t.Parallel()
+	k := keysOf(t)
+	files := sampleFiles(t, 28)
+	for _, key := range []testKey{k.rsa, k.ec, k.dsa} {
+		for _, h := range []crypto.Hash{crypto.MD5, crypto.SHA1, crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+			for i, digest := range []string{"SHA1", "SHA-256", "SHA-384", "SHA-512"} {
+				o := v1Options{file: "CERT", digest: digest, hash: h, attributes: i%2 == 0, sections: i >= 2}
+				what := fmt.Sprintf("%s %s, digests %s", key.kind, h, digest)
+				if key.kind == "DSA" && h == crypto.MD5 {
+					continue
+				}
+				s := verifyBytes(t, buildZIP(t, signV1(t, files, key, o), nil, ""))
+				expect(t, what, s, "v1", SignatureVerified, "")
+				if state, signers, reason := s.At(30); state != SignatureVerified || signers[0].Certificates[0].SHA1 != sha1Hex(key.cert) {
+					t.Errorf("%s: %s %q", what, state, reason)
+				}
+			}
+		}
+	}
+	both := signV1(t, signV1(t, files, k.rsa, v1Options{file: "A", digest: "SHA-256", hash: crypto.SHA256}), k.ec, v1Options{file: "B", digest: "SHA-256", hash: crypto.SHA256})
+	if _, signers, reason := verifyBytes(t, buildZIP(t, both, nil, "")).At(30); len(signers) != 2 {
+		t.Errorf("two signers: %d, %q", len(signers), reason)
+	}
+}
+
+func TestJARSignaturesThatFail(t *testing.T) {
+	t.Parallel()
+	k := keysOf(t)
+	files := sampleFiles(t, 28)
+	standard := v1Options{file: "CERT", digest: "SHA-256", hash: crypto.SHA256}
+	sign := func(change func(o *v1Options)) []zipFile {
+		o := standard
+		if change != nil {
+			change(&o)
+		}
+		return signV1(t, files, k.rsa, o)
+	}
+	replaced := func(name string, content []byte, deflate bool) []zipFile {
+		out := sign(nil)
+		for i := range out {
+			if out[i].name == name {
+				out[i].content, out[i].deflate = content, deflate
+			}
+		}
+		return out
+	}
+	without := func(name string) []zipFile {
+		var out []zipFile
+		for _, f := range sign(nil) {
+			if f.name != name {
+				out = append(out, f)
+			}
+		}
+		return out
+	}
+	signed := sign(nil)
+	lying := append([]zipFile(nil), signed...)
+	lying[1].local = func(b []byte) { copy(b[zipLocalLen:], "clasSes") }
+	long := append([]zipFile(nil), signed...)
+	long[1].central = func(b []byte) { le.PutUint32(b[24:], 3999) }
+	long[1].local = func(b []byte) { le.PutUint32(b[22:], 3999) }
+	for _, c := range []struct {
+		name    string
+		files   []zipFile
+		state   SignatureState
+		problem string
+	}{
+		{"file changed", replaced("classes.dex", []byte("other"), true), SignatureFailed, `"classes.dex": changed`},
+		{"file added", append(signed[:len(signed):len(signed)], zipFile{name: "extra", content: nil}), SignatureFailed, `"extra": not signed`},
+		{"file in META-INF added", append(signed[:len(signed):len(signed)], zipFile{name: "META-INF/x", content: nil}), SignatureVerified, ""},
+		{"file twice", append(signed[:len(signed):len(signed)], zipFile{name: "classes.dex", content: []byte("other")}), SignatureFailed, "twice"},
+		{"file gone", without("classes.dex"), SignatureFailed, "not in the APK"},
+		{"no manifest", without(jarManifestName), SignatureFailed, "no META-INF/MANIFEST.MF"},
+		{"no signature file", without("META-INF/CERT.SF"), SignatureFailed, "there is no META-INF/CERT.SF"},
+		{"local header has another name", lying, SignatureFailed, "local header has the name"},
+		{"longer than it claims", long, SignatureFailed, "longer than the central directory says"},
+		{"file that is not signed", sign(func(o *v1Options) { o.omit = "classes.dex" }), SignatureFailed, `"classes.dex": not signed`},
+		{"manifest changed", sign(func(o *v1Options) {
+			o.change = func(m, f, b []byte) ([]byte, []byte, []byte) {
+				return bytes.Replace(m, []byte("Digest: "), []byte("Digest:  "), 1), f, b
+			}
+		}), SignatureFailed, "section for"},
+		{"manifest's main part changed", sign(func(o *v1Options) {
+			o.change = func(m, f, b []byte) ([]byte, []byte, []byte) {
+				return bytes.Replace(m, []byte("test"), []byte("tset"), 1), f, b
+			}
+		}), SignatureFailed, "main part"},
+		{"section added to the manifest", sign(func(o *v1Options) {
+			o.change = func(m, f, b []byte) ([]byte, []byte, []byte) {
+				return append(m, "Name: more\r\nSHA-256-Digest: aGVsbG8=\r\n\r\n"...), f, b
+			}
+		}), SignatureFailed, `"more" is in the manifest but not in the APK`},
+		{"signature file changed", sign(func(o *v1Options) {
+			o.change = func(m, f, b []byte) ([]byte, []byte, []byte) { return m, append(f, "\r\n"...), b }
+		}), SignatureFailed, "does not verify"},
+		{"signature file changed under signed attributes", sign(func(o *v1Options) {
+			o.attributes = true
+			o.change = func(m, f, b []byte) ([]byte, []byte, []byte) { return m, append(f, "\r\n"...), b }
+		}), SignatureFailed, "digest is another file's"},
+		{"no PKCS#7", sign(func(o *v1Options) {
+			o.change = func(m, f, _ []byte) ([]byte, []byte, []byte) { return m, f, []byte("nothing") }
+		}), SignatureFailed, "no PKCS#7"},
+		{"manifest that is none", sign(func(o *v1Options) {
+			o.change = func(_, f, b []byte) ([]byte, []byte, []byte) { return []byte("nothing\n"), f, b }
+		}), SignatureFailed, "line without a name"},
+	} {
+		s := verifyBytes(t, buildZIP(t, c.files, nil, ""))
+		expect(t, c.name, s, "v1", c.state, c.problem)
+		if state, signers, _ := s.At(28); state != c.state || state != SignatureVerified && signers != nil {
+			t.Errorf("%s: at 28 %s, %d signers", c.name, state, len(signers))
+		}
+	}
+	if s := verifyBytes(t, buildZIP(t, files, nil, "")); len(s.Schemes) != 0 {
+		t.Errorf("unsigned: %+v", s.Schemes)
+	}
+}
+
+func TestStrippedAndOutdatedJARSignatures(t *testing.T) {
+	t.Parallel()
+	k := keysOf(t)
+	for _, c := range []struct {
+		announce string
+		target   uint32
+		want     map[int]SignatureState
+	}{
+		{"", 28, map[int]SignatureState{23: SignatureVerified, 24: SignatureVerified, 34: SignatureVerified}},
+		{"2", 28, map[int]SignatureState{23: SignatureVerified, 24: SignatureFailed, 34: SignatureFailed}},
+		{"3", 28, map[int]SignatureState{23: SignatureVerified, 27: SignatureVerified, 28: SignatureFailed}},
+		{"2, 3", 28, map[int]SignatureState{23: SignatureVerified, 24: SignatureFailed}},
+		{"", 30, map[int]SignatureState{29: SignatureVerified, 30: SignatureFailed}},
+	} {
+		files := signV1(t, sampleFiles(t, c.target), k.rsa, v1Options{file: "CERT", digest: "SHA-256", hash: crypto.SHA256, announce: c.announce})
+		s := verifyBytes(t, buildZIP(t, files, nil, ""))
+		for sdk, want := range c.want {
+			if state, _, reason := s.At(sdk); state != want {
+				t.Errorf("announces %q, target %d: at %d %s, %q", c.announce, c.target, sdk, state, reason)
+			}
+		}
+		s = verifyBytes(t, signBlock(t, files, testScheme{blockV2, []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}}))
+		if state, _, reason := s.At(34); state != SignatureVerified {
+			t.Errorf("announces %q, and v2 is there: %s, %q", c.announce, state, reason)
+		}
+	}
+}
+
+func TestVerifyWithinLimits(t *testing.T) {
+	t.Parallel()
+	k := keysOf(t)
+	files := signV1(t, sampleFiles(t, 28), k.rsa, v1Options{file: "CERT", digest: "SHA-256", hash: crypto.SHA256})
+	a := openTestAPK(t, signBlock(t, files, testScheme{blockV2, []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}},
+		testScheme{blockV3, []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}, minSDK: 28, maxSDK: 40}}}))
+	all := func(o APKVerifyOptions) (text string) {
+		for _, s := range a.Verify(context.Background(), o).Schemes {
+			text += s.Name + " " + s.State.String() + ";"
+		}
+		return text
+	}
+	for want, o := range map[string]APKVerifyOptions{
+		"v1 verified;v2 verified;v3 verified;": {},
+		"v3 verified;":                         {SDK: 34},
+		"v2 verified;":                         {SDK: 24},
+		"v1 verified;":                         {SDK: 23},
+		"v1 unknown;v2 unknown;v3 unknown;":    {SkipContent: true},
+		"v1 unknown;v2 verified;v3 verified;":  {MaxContent: 100},
+	} {
+		if got := all(o); got != want {
+			t.Errorf("%+v: %s, want %s", o, got, want)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	s := a.Verify(ctx, APKVerifyOptions{})
+	for _, scheme := range s.Schemes {
+		if scheme.State != SignatureUnknown {
+			t.Errorf("cancelled: %s is %s", scheme.Name, scheme.State)
+		}
+	}
+	if state, signers, reason := s.At(34); state != SignatureUnknown || signers != nil || !strings.Contains(reason, "canceled") {
+		t.Errorf("cancelled: %s, %d signers, %q", state, len(signers), reason)
+	}
+}
+
+func TestDamagedSigningBlocks(t *testing.T) {
+	t.Parallel()
+	k := keysOf(t)
+	files := sampleFiles(t, 28)
+	v2 := testSigner{key: k.ec, algorithms: []uint32{0x0201}}
+	good := signBlock(t, files, testScheme{blockV2, []testSigner{v2}})
+	directory := bytes.Index(good, []byte("PK\x01\x02"))
+	size := int(le.Uint64(good[directory-24:]))
+	start := directory - size - 8
+	whole := func(pairs []byte) []byte { return buildZIP(t, files, blockOf(pairs), "") }
+	for _, c := range []struct {
+		name   string
+		b      []byte
+		absent bool // as Android has it
+		msg    string
+	}{
+		{"magic alone", buildZIP(t, files, []byte(signingBlockMagic), ""), true, "ignored"},
+		{"size by the foot", edit(good, directory-24, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), true, "ignored: it claims"},
+		{"size of nothing", edit(good, directory-24, 0, 0), true, "ignored: it claims"},
+		{"size by the head", edit(good, start, good[start]+1), true, "by its head"},
+		{"pair beyond the block", edit(good, start+8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f), true, "pair of the signing block claims"},
+		{"pair of no size", edit(good, start+8, 0, 0), true, "claims 0 of"},
+		{"pair cut off", whole(make([]byte, 7)), true, "cut off"},
+		{"too many pairs", whole(bytes.Repeat(pair(1, nil), maxSigningPairs+1)), false, "more than 4096 pairs"},
+		{"huge pair", whole(pair(blockV2, make([]byte, maxSchemeLen+1))), false, "more than the"},
+		{"empty scheme", whole(pair(blockV2, nil)), false, "list of signers"},
+		{"no signers", whole(pair(blockV2, lp())), false, "no signers"},
+		{"signer of nothing", whole(pair(blockV2, lp(lp()))), false, "signed data: cut off"},
+		{"too many signers", whole(pair(blockV2, lp(bytes.Repeat(lp(), 11)))), false, "one too many"},
+		{"bytes before the end record", bytes.Replace(good, []byte("PK\x05\x06"), []byte("xPK\x05\x06"), 1), true, "does not end at its end record"},
+		{"second scheme of one id", signBlock(t, files, testScheme{blockV2, []testSigner{v2}}, testScheme{blockV2, nil}), false, "second value"},
+	} {
+		s := verifyBytes(t, c.b)
+		text := strings.Join(s.Problems, "\n")
+		if v := s.Scheme("v2"); v != nil {
+			text += strings.Join(v.Problems, "\n")
+		}
+		if (s.Scheme("v2") == nil) != c.absent || !strings.Contains(text, c.msg) {
+			t.Errorf("%s: %+v, want a complaint with %q", c.name, *s, c.msg)
+		}
+		if state, _, _ := s.At(28); state == SignatureVerified && c.msg != "second value" {
+			t.Errorf("%s: verified", c.name)
+		}
+	}
+}
+
+// A reader that fails makes the result unknown: the device could not be read, nobody cheated.
+func TestUnreadableAPK(t *testing.T) {
+	t.Parallel()
+	k := keysOf(t)
+	files := signV1(t, append(sampleFiles(t, 28), zipFile{name: "big", content: make([]byte, 1<<20)}), k.rsa, v1Options{file: "CERT", digest: "SHA-256", hash: crypto.SHA256})
+	b := signBlock(t, files, testScheme{blockV2, []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}})
+	a, err := OpenAPK(brokenReader{bytes.NewReader(b), 600_000}, int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := a.Verify(context.Background(), APKVerifyOptions{})
+	expect(t, "broken", s, "v1", SignatureUnknown, "could not be read")
+	expect(t, "broken", s, "v2", SignatureUnknown, "could not be read")
+}
+
+type brokenReader struct {
+	*bytes.Reader
+	bad int64
+}
+
+func (r brokenReader) ReadAt(b []byte, off int64) (int, error) {
+	if off <= r.bad && r.bad < off+int64(len(b)) {
+		return 0, fmt.Errorf("input/output error")
+	}
+	return r.Reader.ReadAt(b, off)
+}
+
+func FuzzJARManifest(f *testing.F) {
+	f.Add([]byte("Manifest-Version: 1.0\r\n\r\nName: a\r\n b\r\nSHA1-Digest: x\r\n\r\n"))
+	f.Add([]byte("A: b\n\n\n\nName: c\n\nName: c\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := parseJARManifest(b)
+		if err != nil {
+			return
+		}
+		for name, s := range m.sections {
+			if got, ok := s.attr("name"); !ok || got != name || !bytes.Contains(b, s.raw) {
+				t.Errorf("section %q has the name %q", name, got)
+			}
+		}
+	})
+}
+
+func FuzzSignedFile(f *testing.F) {
+	k := keysOf(f)
+	f.Add(pkcs7(f, k.ec, crypto.SHA256, []byte("content"), true))
+	f.Add(pkcs7(f, k.dsa, crypto.SHA1, []byte("content"), false))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := parseSignedFile(b)
+		if err != nil {
+			return
+		}
+		if signer, err := p.verify([]byte("other content")); err == nil || signer.State == SignatureVerified {
+			t.Error("a signature over something else verifies")
+		}
+	})
+}
+
+// FuzzSigningBlock puts a block of any bytes before the directory of an APK.
+func FuzzSigningBlock(f *testing.F) {
+	k := keysOf(f)
+	files := sampleFiles(f, 28)
+	one := testSigner{key: k.ec, algorithms: []uint32{0x0201, 0x0423}, minSDK: 28, maxSDK: 40}
+	rotated := testSigner{key: k.ec, algorithms: []uint32{0x0201}, minSDK: 33, maxSDK: 40, attributes: [][]byte{lineage(f, []uint32{0x0103, 0x0201}, k.rsa, k.ec)}}
+	good := signBlock(f, files, testScheme{blockV2, []testSigner{one}}, testScheme{blockV3, []testSigner{one}}, testScheme{blockV31, []testSigner{rotated}})
+	directory := bytes.Index(good, []byte("PK\x01\x02"))
+	f.Add(good[directory-int(le.Uint64(good[directory-24:]))-8 : directory])
+	f.Add(blockOf(pair(blockV2, lp(lp(lp())))))
+	other := append(sampleFiles(f, 29), zipFile{name: "other"})
+	f.Fuzz(func(t *testing.T, block []byte) {
+		b := buildZIP(t, other, block, "")
+		s := verifyBytes(t, b)
+		for sdk := range 40 {
+			if state, _, _ := s.At(sdk); state == SignatureVerified {
+				t.Errorf("verified at %d, though the block is of another APK", sdk)
+			}
+		}
+	})
+}
+
+func FuzzAPK(f *testing.F) {
+	k := keysOf(f)
+	files := signV1(f, sampleFiles(f, 28), k.ec, v1Options{file: "CERT", digest: "SHA-256", hash: crypto.SHA256})
+	f.Add(signBlock(f, files, testScheme{blockV2, []testSigner{{key: k.ec, algorithms: []uint32{0x0201}}}}))
+	f.Add(buildZIP(f, files, nil, "comment"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := OpenAPK(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			return
+		}
+		s := a.Verify(context.Background(), APKVerifyOptions{MaxContent: 1 << 20})
+		for sdk := 20; sdk < 40; sdk++ {
+			if state, signers, reason := s.At(sdk); (state == SignatureVerified) != (len(signers) > 0) || (state == SignatureVerified) != (reason == "") {
+				t.Errorf("at %d: %s, %d signers, %q", sdk, state, len(signers), reason)
+			}
+		}
+	})
+}

@@ -1,0 +1,330 @@
+package parse
+
+import (
+	"bytes"
+	"compress/flate"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	zipLocalLen     = 30
+	zipCentralLen   = 46
+	zipEndLen       = 22
+	zipMaxComment   = 1<<16 - 1
+	zipStored       = 0
+	zipDeflated     = 8
+	maxZipDirectory = 64 << 20
+	maxAPKProblems  = 32
+)
+
+// APKEntry is one file of an APK, as its central directory has it.
+type APKEntry struct {
+	Name             string
+	Method           uint16 // 0 stored, 8 deflated; Android takes any other for stored when it maps an asset
+	CompressedSize   int64
+	UncompressedSize int64 // as claimed; reading stops there
+	flags            uint16
+	crc              uint32
+	header           int64 // offset of its local header
+}
+
+// apkZip is the ZIP container of an APK, read by the rules of Android's libziparchive: the
+// central directory alone says what there is.
+type apkZip struct {
+	r         io.ReaderAt
+	size      int64
+	directory int64  // offset of the central directory
+	end       int64  // offset of the end record
+	eocd      []byte // the end record with its comment
+	entries   []APKEntry
+	index     map[string]int // name to entry; the first of several
+	problems  apkProblems
+}
+
+// apkProblems gathers what is wrong with an APK though it could be read.
+type apkProblems struct {
+	list []string
+	more int
+}
+
+func (p *apkProblems) add(format string, args ...any) {
+	if len(p.list) >= maxAPKProblems {
+		p.more++
+		return
+	}
+	p.list = append(p.list, fmt.Sprintf(format, args...))
+}
+
+func (p *apkProblems) texts() []string {
+	if p.more == 0 {
+		return p.list
+	}
+	return append(p.list[:len(p.list):len(p.list)], fmt.Sprintf("%d more problems", p.more))
+}
+
+// readFullAt reads exactly n bytes at off; n has been held against a limit by the caller.
+func readFullAt(r io.ReaderAt, off int64, n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(io.NewSectionReader(r, off, int64(n)), b); err != nil {
+		return nil, fmt.Errorf("%w: %d bytes at offset %d: %w", errReading, n, off, err)
+	}
+	return b, nil
+}
+
+func openAPKZip(r io.ReaderAt, size int64) (*apkZip, error) {
+	z := &apkZip{r: r, size: size, index: map[string]int{}}
+	if err := z.findEnd(); err != nil {
+		return nil, err
+	}
+	return z, z.readDirectory()
+}
+
+// findEnd looks for the end record whose comment reaches exactly to the end of the file, from
+// the end backwards. An end record's mark inside that comment stops libziparchive, which takes
+// the last one there is, but not the reader of the signing block.
+func (z *apkZip) findEnd() error {
+	tail := min(z.size, zipEndLen+zipMaxComment)
+	if tail < zipEndLen {
+		return &Error{Offset: 0, Msg: fmt.Sprintf("%d bytes are no ZIP file", z.size)}
+	}
+	b, err := readFullAt(z.r, z.size-tail, int(tail))
+	if err != nil {
+		return err
+	}
+	for i := len(b) - zipEndLen; i >= 0; i-- {
+		if !bytes.HasPrefix(b[i:], []byte("PK\x05\x06")) {
+			continue
+		}
+		if int(binary.LittleEndian.Uint16(b[i+20:])) != len(b)-i-zipEndLen {
+			z.problems.add("offset %d: end of central directory whose comment does not end the file", z.size-tail+int64(i))
+			continue
+		}
+		z.end, z.eocd = z.size-tail+int64(i), bytes.Clone(b[i:])
+		return nil
+	}
+	return &Error{Offset: z.size - tail, Msg: "no end of a ZIP central directory"}
+}
+
+func (z *apkZip) readDirectory() error {
+	count := int(binary.LittleEndian.Uint16(z.eocd[10:]))
+	size := int64(binary.LittleEndian.Uint32(z.eocd[12:]))
+	z.directory = int64(binary.LittleEndian.Uint32(z.eocd[16:]))
+	if binary.LittleEndian.Uint16(z.eocd[8:]) != uint16(count) || z.eocd[4]|z.eocd[5]|z.eocd[6]|z.eocd[7] != 0 {
+		return &Error{Offset: z.end, Msg: "ZIP file in several parts"}
+	}
+	if z.directory == 1<<32-1 || size == 1<<32-1 {
+		return &Error{Offset: z.end, Msg: "ZIP64, which APKs may not be"}
+	}
+	if z.directory+size > z.end || size > maxZipDirectory {
+		return &Error{Offset: z.end, Msg: fmt.Sprintf("central directory of %d bytes at %d does not fit before its end at %d", size, z.directory, z.end)}
+	}
+	if z.directory+size != z.end {
+		z.problems.add("offset %d: %d bytes between central directory and its end", z.directory+size, z.end-z.directory-size)
+	}
+	b, err := readFullAt(z.r, z.directory, int(size))
+	if err != nil {
+		return fmt.Errorf("reading the central directory: %w", err)
+	}
+	for i := range count {
+		at := size - int64(len(b))
+		if len(b) < zipCentralLen || !bytes.HasPrefix(b, []byte("PK\x01\x02")) {
+			return &Error{Offset: z.directory + at, Msg: fmt.Sprintf("no central directory entry, though %d of %d are missing", count-i, count)}
+		}
+		name := int(binary.LittleEndian.Uint16(b[28:]))
+		whole := zipCentralLen + name + int(binary.LittleEndian.Uint16(b[30:])) + int(binary.LittleEndian.Uint16(b[32:]))
+		if whole > len(b) {
+			return &Error{Offset: z.directory + at, Msg: "central directory entry is cut off"}
+		}
+		z.addEntry(APKEntry{
+			Name:             string(b[zipCentralLen : zipCentralLen+name]),
+			Method:           binary.LittleEndian.Uint16(b[10:]),
+			CompressedSize:   int64(binary.LittleEndian.Uint32(b[20:])),
+			UncompressedSize: int64(binary.LittleEndian.Uint32(b[24:])),
+			flags:            binary.LittleEndian.Uint16(b[8:]),
+			crc:              binary.LittleEndian.Uint32(b[16:]),
+			header:           int64(binary.LittleEndian.Uint32(b[42:])),
+		})
+		b = b[whole:]
+	}
+	return nil
+}
+
+func (z *apkZip) addEntry(e APKEntry) {
+	i := len(z.entries)
+	z.entries = append(z.entries, e)
+	switch first, twice := z.index[e.Name]; {
+	case twice:
+		z.problems.add("%q: entries %d and %d have this name", e.Name, first, i)
+	default:
+		z.index[e.Name] = i
+	}
+	switch {
+	case e.Name == "" || strings.IndexByte(e.Name, 0) >= 0 || !utf8.ValidString(e.Name):
+		z.problems.add("%q: not a name that Android accepts", e.Name)
+	case climbs(e.Name):
+		z.problems.add("%q: name leads out of the archive", e.Name)
+	}
+	if e.Method != zipStored && e.Method != zipDeflated {
+		z.problems.add("%q: compression method %d, which Android takes for none", e.Name, e.Method)
+	}
+	if e.flags&1 != 0 {
+		z.problems.add("%q: marked as encrypted, which Android ignores", e.Name)
+	}
+	if e.header >= z.directory {
+		z.problems.add("%q: local header at %d, beyond the files' part", e.Name, e.header)
+	}
+}
+
+// climbs says whether a path has a ".." part or begins at the root.
+func climbs(name string) bool {
+	if strings.HasPrefix(name, "/") {
+		return true
+	}
+	for part := range strings.SplitSeq(strings.ReplaceAll(name, `\`, "/"), "/") {
+		if part == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// data finds where an entry's content begins. lies says how the local header contradicts the
+// central directory; Android refuses to read such an entry, other readers are led astray.
+func (z *apkZip) data(e *APKEntry) (start int64, lies string, err error) {
+	if e.header > z.directory-zipLocalLen {
+		return 0, "", &Error{Offset: e.header, Msg: fmt.Sprintf("%q: local header beyond the files' part", e.Name)}
+	}
+	head, err := readFullAt(z.r, e.header, zipLocalLen)
+	if err != nil {
+		return 0, "", err
+	}
+	if !bytes.HasPrefix(head, []byte("PK\x03\x04")) {
+		return 0, "", &Error{Offset: e.header, Msg: fmt.Sprintf("%q: no local header", e.Name)}
+	}
+	nameLen := int(binary.LittleEndian.Uint16(head[26:]))
+	start = e.header + zipLocalLen + int64(nameLen) + int64(binary.LittleEndian.Uint16(head[28:]))
+	if length := e.stored(); start > z.directory || length > z.directory-start {
+		return 0, "", &Error{Offset: e.header, Msg: fmt.Sprintf("%q: %d bytes at %d do not fit before the central directory", e.Name, length, start)}
+	}
+	name, err := readFullAt(z.r, e.header+zipLocalLen, nameLen)
+	if err != nil {
+		return 0, "", err
+	}
+	flags := binary.LittleEndian.Uint16(head[6:])
+	described := flags&8 != 0 && e.flags&8 != 0 // sizes and checksum follow the content
+	switch {
+	case string(name) != e.Name:
+		lies = fmt.Sprintf("%q: its local header has the name %q", e.Name, clip(string(name)))
+	case binary.LittleEndian.Uint16(head[8:]) != e.Method:
+		lies = fmt.Sprintf("%q: local header has method %d, central directory %d", e.Name, binary.LittleEndian.Uint16(head[8:]), e.Method)
+	case (flags^e.flags)&1 != 0:
+		lies = fmt.Sprintf("%q: marked as encrypted in one of its two headers", e.Name)
+	case !described && (binary.LittleEndian.Uint32(head[14:]) != e.crc ||
+		int64(binary.LittleEndian.Uint32(head[18:])) != e.CompressedSize || int64(binary.LittleEndian.Uint32(head[22:])) != e.UncompressedSize):
+		lies = fmt.Sprintf("%q: local header and central directory have other sizes or checksums", e.Name)
+	}
+	return start, lies, nil
+}
+
+// stored is how many bytes of the file the entry takes, as Android reads it.
+func (e *APKEntry) stored() int64 {
+	if e.Method == zipDeflated {
+		return e.CompressedSize
+	}
+	return e.UncompressedSize
+}
+
+// errInflated ends an entry that is longer than its directory entry says.
+var errInflated = errors.New("content is longer than the central directory says")
+
+// apkInflater reads entries one after another with the same buffers.
+type apkInflater struct{ flate io.ReadCloser }
+
+// open gives the content of an entry, exactly as long as it claims to be or with an error.
+func (f *apkInflater) open(z *apkZip, e *APKEntry, start int64) (io.Reader, error) {
+	raw := io.NewSectionReader(z.r, start, e.stored())
+	if e.Method != zipDeflated {
+		return raw, nil
+	}
+	if f.flate == nil {
+		f.flate = flate.NewReader(raw)
+	} else if err := f.flate.(flate.Resetter).Reset(raw, nil); err != nil {
+		return nil, err
+	}
+	return &exactReader{r: f.flate, left: e.UncompressedSize}, nil
+}
+
+// exactReader fails when r ends before left bytes or goes on after them.
+type exactReader struct {
+	r    io.Reader
+	left int64
+}
+
+func (x *exactReader) Read(b []byte) (int, error) {
+	if x.left == 0 {
+		var one [1]byte
+		if n, err := io.ReadFull(x.r, one[:]); n != 0 {
+			return 0, errInflated
+		} else {
+			return 0, err // io.EOF when all is well
+		}
+	}
+	n, err := x.r.Read(b[:min(int64(len(b)), x.left)])
+	x.left -= int64(n)
+	if err == io.EOF && x.left > 0 {
+		return n, io.ErrUnexpectedEOF
+	} else if err == io.EOF {
+		err = nil // said by the next call
+	}
+	return n, err
+}
+
+// read gives the whole content of the entry of that name, up to limit bytes.
+func (z *apkZip) read(name string, limit int64) ([]byte, error) {
+	i, ok := z.index[name]
+	if !ok {
+		return nil, fmt.Errorf("%s: %w", name, errNoEntry)
+	}
+	e := &z.entries[i]
+	if e.UncompressedSize > limit {
+		return nil, fmt.Errorf("%s: %w: %d bytes, more than the %d that are read", name, errSkipped, e.UncompressedSize, limit)
+	}
+	start, _, err := z.data(e)
+	if err != nil {
+		return nil, err
+	}
+	var f apkInflater
+	r, err := f.open(z, e, start)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, inflating(err))
+	}
+	return b, nil
+}
+
+// inflating tells damaged content from content that could not be read.
+func inflating(err error) error {
+	var damaged flate.CorruptInputError
+	if errors.As(err, &damaged) || errors.Is(err, errInflated) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("inflating: %w", err)
+	}
+	return fmt.Errorf("%w: %w", errReading, err)
+}
+
+var errNoEntry = errors.New("no such file in the APK")
+
+// clip shortens a hostile text for a message.
+func clip(s string) string {
+	if len(s) > 80 {
+		return strings.ToValidUTF8(s[:80], "") + "..."
+	}
+	return s
+}
