@@ -89,7 +89,7 @@ func distinguishedName(der []byte) string {
 			parts = append(parts, nameOfAttribute(a.Type.String())+"="+quoteName(fmt.Sprint(a.Value)))
 		}
 	}
-	return strings.ToValidUTF8(clipTo(strings.Join(parts, ", "), 1024), "?")
+	return strings.ToValidUTF8(clip(strings.Join(parts, ", "), 1024), "?")
 }
 
 func nameOfAttribute(oid string) string {
@@ -119,7 +119,7 @@ func nameOfAttribute(oid string) string {
 	case "0.9.2342.19200300.100.1.25":
 		return "DC"
 	}
-	return clipTo("OID."+oid, 100)
+	return clip("OID."+oid, 100)
 }
 
 func quoteName(s string) string {
@@ -135,13 +135,6 @@ func sum(h crypto.Hash, b []byte) []byte {
 	d := h.New()
 	d.Write(b)
 	return d.Sum(nil)
-}
-
-func clipTo(s string, n int) string {
-	if len(s) > n {
-		return s[:n]
-	}
-	return s
 }
 
 func describeKey(spki []byte) (algorithm string, bits int) {
@@ -311,5 +304,5 @@ func (v derValue) oid() string {
 	if rest, err := asn1.Unmarshal(v.full, &id); err != nil || len(rest) > 0 {
 		return ""
 	}
-	return clipTo(id.String(), 200)
+	return clip(id.String(), 200)
 }

@@ -132,17 +132,17 @@ type ManifestComponent struct {
 	Permission      string
 	ReadPermission  string
 	WritePermission string
-	Filters         []IntentFilter
+	Filters         []ManifestFilter
 }
 
-// IntentFilter is what a component answers to.
-type IntentFilter struct {
+// ManifestFilter is what a component answers to.
+type ManifestFilter struct {
 	Actions, Categories, Schemes []string
 }
 
 // Has says whether a filter of the component has that action.
 func (c *ManifestComponent) Has(action string) bool {
-	return slices.ContainsFunc(c.Filters, func(f IntentFilter) bool { return slices.Contains(f.Actions, action) })
+	return slices.ContainsFunc(c.Filters, func(f ManifestFilter) bool { return slices.Contains(f.Actions, action) })
 }
 
 // Role names the system role that the component offers itself for: "accessibility",
@@ -166,7 +166,7 @@ func (c *ManifestComponent) Role() string {
 // changed its components since.
 func (m *AndroidManifest) Launcher() bool {
 	return slices.ContainsFunc(m.Components, func(c ManifestComponent) bool {
-		return strings.HasPrefix(c.Kind, "activity") && c.Enabled.Or(true) && slices.ContainsFunc(c.Filters, func(f IntentFilter) bool {
+		return strings.HasPrefix(c.Kind, "activity") && c.Enabled.Or(true) && slices.ContainsFunc(c.Filters, func(f ManifestFilter) bool {
 			return slices.Contains(f.Actions, "android.intent.action.MAIN") &&
 				(slices.Contains(f.Categories, "android.intent.category.LAUNCHER") || slices.Contains(f.Categories, "android.intent.category.LEANBACK_LAUNCHER"))
 		})
@@ -207,7 +207,7 @@ func (r *manifestReader) element(around []string, e axmlElement) bool {
 			return false
 		}
 		if e.name != "manifest" {
-			r.err = fmt.Errorf("element <%s> where <manifest> belongs", clip(e.name))
+			r.err = fmt.Errorf("element <%s> where <manifest> belongs", quotable(e.name))
 			return false
 		}
 		r.manifest(e)
@@ -325,7 +325,7 @@ func (r *manifestReader) filter(around []string, e axmlElement) {
 	if len(around) == 1 {
 		if e.name == "intent-filter" {
 			r.items++
-			c.Filters = append(c.Filters, IntentFilter{})
+			c.Filters = append(c.Filters, ManifestFilter{})
 		}
 		return
 	}

@@ -73,7 +73,7 @@ func parseJARManifest(b []byte) (jarManifest, error) {
 		case !named:
 			return m, &Error{Offset: int64(len(m.raw) - len(b)), Msg: "section without a name"}
 		case twice:
-			return m, &Error{Offset: int64(len(m.raw) - len(b)), Msg: fmt.Sprintf("second section for %q", clip(name))}
+			return m, &Error{Offset: int64(len(m.raw) - len(b)), Msg: fmt.Sprintf("second section for %q", quotable(name))}
 		case len(m.sections) == maxJARSections:
 			return m, &Error{Offset: int64(len(m.raw) - len(b)), Msg: fmt.Sprintf("more than %d sections", maxJARSections)}
 		default:
@@ -93,7 +93,7 @@ func readJARSection(b []byte) (s jarSection, rest []byte, err error) {
 			return nil
 		}
 		if _, twice := s.attr(key); twice || len(s.attrs) == maxJARAttrs {
-			return fmt.Errorf("attribute %q is there twice or one too many", clip(key))
+			return fmt.Errorf("attribute %q is there twice or one too many", quotable(key))
 		}
 		s.attrs = append(s.attrs, jarAttr{key, string(value)})
 		return nil
@@ -286,14 +286,14 @@ func (v *jarVerifier) signatureFile(raw []byte) error {
 		for name, s := range f.sections {
 			m, ok := v.manifest.sections[name]
 			if !ok {
-				return fmt.Errorf("%q is signed but not in the manifest", clip(name))
+				return fmt.Errorf("%q is signed but not in the manifest", quotable(name))
 			}
 			part := m.raw
 			if signtool && bytes.HasSuffix(part, []byte("\n\n")) {
 				part = part[:len(part)-1]
 			}
 			if _, good := s.holds("-digest", part); !good {
-				return fmt.Errorf("the manifest's section for %q has been changed", clip(name))
+				return fmt.Errorf("the manifest's section for %q has been changed", quotable(name))
 			}
 		}
 	}
@@ -335,7 +335,7 @@ func (v *jarVerifier) content(ctx context.Context, o APKVerifyOptions) error {
 	}
 	for name := range v.manifest.sections {
 		if _, ok := v.z.index[name]; !ok {
-			return fmt.Errorf("%q is in the manifest but not in the APK", clip(name))
+			return fmt.Errorf("%q is in the manifest but not in the APK", quotable(name))
 		}
 	}
 	r := jarReader{buf: make([]byte, 128<<10), hashes: map[crypto.Hash]hash.Hash{}}
@@ -345,10 +345,10 @@ func (v *jarVerifier) content(ctx context.Context, o APKVerifyOptions) error {
 			continue
 		}
 		if v.z.index[e.Name] != i {
-			return fmt.Errorf("%q is there twice", clip(e.Name))
+			return fmt.Errorf("%q is there twice", quotable(e.Name))
 		}
 		if err := v.file(ctx, &r, e); err != nil {
-			return fmt.Errorf("%q: %w", clip(e.Name), err)
+			return fmt.Errorf("%q: %w", quotable(e.Name), err)
 		}
 	}
 	return nil

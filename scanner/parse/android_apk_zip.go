@@ -219,7 +219,7 @@ func (z *apkZip) data(e *APKEntry) (start int64, lies string, err error) {
 	described := flags&8 != 0 && e.flags&8 != 0 // sizes and checksum follow the content
 	switch {
 	case string(name) != e.Name:
-		lies = fmt.Sprintf("%q: its local header has the name %q", e.Name, clip(string(name)))
+		lies = fmt.Sprintf("%q: its local header has the name %q", e.Name, quotable(string(name)))
 	case binary.LittleEndian.Uint16(head[8:]) != e.Method:
 		lies = fmt.Sprintf("%q: local header has method %d, central directory %d", e.Name, binary.LittleEndian.Uint16(head[8:]), e.Method)
 	case (flags^e.flags)&1 != 0:
@@ -321,8 +321,8 @@ func inflating(err error) error {
 
 var errNoEntry = errors.New("no such file in the APK")
 
-// clip shortens a hostile text for a message.
-func clip(s string) string {
+// quotable shortens a hostile text for a message.
+func quotable(s string) string {
 	if len(s) > 80 {
 		return strings.ToValidUTF8(s[:80], "") + "..."
 	}

@@ -238,7 +238,7 @@ func readAXML(b []byte, start func(around []string, e axmlElement) bool) (proble
 	case elements == 0:
 		return doc.problems.texts(), &Error{Offset: int64(len(b)), Msg: "binary XML without an element"}
 	case len(around) > 0:
-		return doc.problems.texts(), &Error{Offset: int64(len(b)), Msg: fmt.Sprintf("binary XML ends inside <%s>", clip(around[len(around)-1]))}
+		return doc.problems.texts(), &Error{Offset: int64(len(b)), Msg: fmt.Sprintf("binary XML ends inside <%s>", quotable(around[len(around)-1]))}
 	}
 	return doc.problems.texts(), nil
 }

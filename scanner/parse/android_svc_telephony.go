@@ -46,8 +46,8 @@ func RadioStates(b []byte) ([]RadioState, error) {
 }
 
 func radioState(text string) (r RadioState) {
-	r.Voice, r.Data = bracketed(text, "mVoiceRegState"), bracketed(text, "mDataRegState")
-	r.VoiceRT, r.DataRT = radioName(bracketed(text, "RilVoiceRadioTechnology")), radioName(bracketed(text, "RilDataRadioTechnology"))
+	r.Voice, r.Data = namedNumber(text, "mVoiceRegState"), namedNumber(text, "mDataRegState")
+	r.VoiceRT, r.DataRT = radioName(namedNumber(text, "RilVoiceRadioTechnology")), radioName(namedNumber(text, "RilDataRadioTechnology"))
 	for _, key := range []string{"mVoiceRoamingType", "mDataRoamingType"} {
 		if t := valueOf(text, key); t != "" && t != "home" && t != "unknown" {
 			r.Roaming = true
@@ -72,8 +72,8 @@ func after(s, mark string) string {
 	return s
 }
 
-// bracketed gives the name in key=1(NAME).
-func bracketed(text, key string) string {
+// namedNumber gives the name in key=1(NAME).
+func namedNumber(text, key string) string {
 	_, rest, ok := strings.Cut(text, key+"=")
 	if !ok {
 		return ""
