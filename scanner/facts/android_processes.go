@@ -17,7 +17,7 @@ func androidProcessesCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "android_processes", Doc: "processes", Row: AndroidProcess{}, Platforms: onAndroid,
 		Reads:   scanner.Reads{Probes: []scanner.Source{scanner.SourcePS, scanner.SourceQFProcesses}},
-		Needs:   []string{"apps"},
+		Needs:   []string{"packages"},
 		Collect: collectAndroidProcesses,
 	}
 }
@@ -38,8 +38,7 @@ func collectAndroidProcesses(ctx context.Context, in *scanner.Input) scanner.Tab
 		t.Partial = append(t.Partial, "more processes than are read")
 		rows = rows[:maxAndroidProcesses]
 	}
-	apps, _ := scanner.Rows[App](in, "apps")
-	relate(rows, appsByUID(apps))
+	relate(rows, appsByUID(androidTables(in).rows))
 	t.Rows = rows
 	return t
 }

@@ -9,7 +9,10 @@ import (
 )
 
 // onAndroid are the platforms of Android's own tables.
-var onAndroid = []string{"android"}
+var (
+	onAndroid = []string{"android"}
+	onBoth    = []string{"linux", "android"}
+)
 
 // AndroidProperty is one property of the system.
 type AndroidProperty struct {

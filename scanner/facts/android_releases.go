@@ -3,6 +3,8 @@ package facts
 import (
 	"strings"
 	"time"
+
+	"picket/scanner"
 )
 
 // androidRelease is a release with its API level and the day of the last security bulletin of
@@ -63,4 +65,41 @@ func customOS(p *properties, r *AndroidSystem) string {
 		}
 	}
 	return ""
+}
+
+// androidOS is the row of the table os on Android; the table android says more.
+func androidOS(in *scanner.Input) scanner.Table {
+	p, why := propertiesOf(in)
+	row := scanner.OS{ID: "android", IDLike: "linux", AgeDays: -1, Where: string(scanner.SourceGetprop), Profile: or(in.Options.Profile, or(in.Device.Identity().Profile, androidProfile(p)))}
+	if why != "" {
+		row.Name, row.Where = "Android", in.Device.Identity().Kind
+		return scanner.Table{Rows: []scanner.OS{row}}
+	}
+	row.Version = p.get("ro.build.version.release", "ro.system.build.version.release")
+	row.Name = strings.TrimSpace("Android " + row.Version)
+	row.Build = p.get("ro.build.display.id", "ro.build.id")
+	row.Codename = p.get("ro.build.version.codename")
+	row.Arch = p.get("ro.product.cpu.abi")
+	row.Model = strings.TrimSpace(p.get("ro.product.manufacturer", "ro.product.system.manufacturer") + " " + p.get("ro.product.model", "ro.product.system.model"))
+	row.Where = p.rows[0].Where
+	for _, e := range androidReleases {
+		if sameRelease(row.Version, e.release) {
+			row.SupportEnd = e.end
+			break
+		}
+	}
+	row.DaysPast = daysPast(row.SupportEnd, in.Options.Now)
+	return scanner.Table{Rows: []scanner.OS{row}}
+}
+
+// androidProfile is the role that a build says it is made for.
+func androidProfile(p *properties) string {
+	c := p.get("ro.build.characteristics")
+	switch {
+	case strings.Contains(c, "tablet"), strings.Contains(c, "watch"):
+		return "handheld"
+	case strings.Contains(c, "tv"), strings.Contains(c, "automotive"), strings.Contains(c, "embedded"):
+		return "iot"
+	}
+	return "phone"
 }

@@ -57,7 +57,7 @@ func rootSignsCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "root_signs", Doc: "traces of root, of hiding it and of code put into apps", Row: RootSign{}, Platforms: onAndroid,
 		Reads:   scanner.Reads{Probes: []scanner.Source{scanner.SourceRootBinaries, scanner.SourceQFFiles}, Globs: globs, Meta: meta},
-		Needs:   []string{"android_properties", "android", "apps", "android_processes", "android_mounts", "android_listeners"},
+		Needs:   []string{"android_properties", "android", "packages", "android_processes", "android_mounts", "android_listeners"},
 		Collect: collectRootSigns,
 	}
 }
@@ -176,13 +176,12 @@ func (l *rootLook) listed() {
 }
 
 func (l *rootLook) apps() {
-	apps, why := scanner.Rows[App](l.in, "apps")
-	if why != "" {
+	if _, why := scanner.Rows[Package](l.in, "packages"); why != "" {
 		l.blindTo("apps", why)
 		return
 	}
 	l.saw("apps")
-	for _, a := range apps {
+	for _, a := range androidTables(l.in).rows {
 		if p, ok := rootApps[a.Package]; ok {
 			l.add(RootSign{Kind: "app", Name: a.Package, Tool: p.tool, Class: p.class, Weight: p.weight, Where: a.Where})
 		}

@@ -171,13 +171,6 @@ func droppedFilesCollector() scanner.Collector {
 	}
 }
 
-func apkFilesCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "apk_files", Doc: "app packages that were there as files", Row: APKFile{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
 func setuidFilesCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "setuid_files", Doc: "programs of system partitions that give rights to who runs them", Row: SetuidFile{}, Platforms: onAndroid,

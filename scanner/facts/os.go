@@ -19,7 +19,7 @@ const maxSmallFile = 1 << 20 // bytes of a file that holds a few lines
 
 func osCollector() scanner.Collector {
 	return scanner.Collector{
-		Table: "os", Doc: "the operating system, one row", Row: scanner.OS{},
+		Table: "os", Doc: "the operating system, one row", Row: scanner.OS{}, Platforms: onBoth, Needs: []string{"android_properties"},
 		Reads: scanner.Reads{
 			Probes: []scanner.Source{scanner.SourceUname},
 			Globs: append([]string{"/etc/os-release", "/usr/lib/os-release", "/etc/alpine-release",
@@ -31,6 +31,9 @@ func osCollector() scanner.Collector {
 }
 
 func collectOS(ctx context.Context, in *scanner.Input) scanner.Table {
+	if in.Device.Identity().Platform == "android" {
+		return androidOS(in)
+	}
 	fsys := in.Device.FS()
 	row := scanner.OS{Where: "/etc/os-release", AgeDays: -1}
 	b, err := scanner.ReadFile(fsys, "/etc/os-release", maxSmallFile)

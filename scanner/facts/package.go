@@ -11,7 +11,7 @@ type Package struct {
 	Name         string `expr:"name" json:"name" doc:"package name"`
 	Version      string `expr:"version" json:"version" doc:"full version as the manager writes it"`
 	ShortVersion string `expr:"short_version" json:"short_version" doc:"upstream version without epoch and revision"`
-	Manager      string `expr:"manager" json:"manager" doc:"dpkg, apk, rpm, opkg, pacman, flatpak, snap or unpackaged"`
+	Manager      string `expr:"manager" json:"manager" doc:"dpkg, apk, rpm, opkg, pacman, flatpak, snap or unpackaged, android"`
 	Arch         string `expr:"arch" json:"arch,omitempty" doc:"architecture as the manager writes it"`
 	Source       string `expr:"source" json:"source,omitempty" doc:"source package or origin package name"`
 	// BundleSize and DynamicSize are -1 when the manager does not tell.
@@ -26,6 +26,8 @@ type Package struct {
 	Status      string `expr:"status" json:"status" doc:"installed, or the manager's word for a half-installed state"`
 	Summary     string `expr:"summary" json:"summary,omitempty" doc:"one line of description"`
 	PURL        string `expr:"purl" json:"purl,omitempty" doc:"package URL"`
+	// App is what Android knows of it beyond that; nil elsewhere.
+	App *App `expr:"-" json:"android,omitempty"`
 	// Where is the evidence: the database file (and line where there is one) that lists it.
 	Where string `expr:"where" json:"-" doc:"database file and line"`
 }

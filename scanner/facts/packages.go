@@ -19,12 +19,13 @@ const maxPackages = 1 << 20
 
 func packagesCollector() scanner.Collector {
 	return scanner.Collector{
-		Table: "packages", Doc: "installed packages of every manager", Row: Package{},
+		Table: "packages", Doc: "installed packages of every manager", Row: Package{}, Platforms: onBoth,
 		Reads: scanner.Reads{
-			Globs: concat(dpkgReads, apkReads, rpmReads, opkgReads, pacmanReads, flatpakReads, snapReads),
-			Meta:  concat(foldable, flatpakMeta, snapMeta, programMeta),
+			Probes: androidPackageProbes,
+			Globs:  concat(dpkgReads, apkReads, rpmReads, opkgReads, pacmanReads, flatpakReads, snapReads, androidPackageGlobs),
+			Meta:   concat(foldable, flatpakMeta, snapMeta, programMeta),
 		},
-		Needs:   []string{"os", "users"},
+		Needs:   []string{"os", "users", "android_properties", "apk_files"},
 		Collect: collectPackages,
 	}
 }
@@ -40,6 +41,9 @@ func concat(lists ...[]string) []string {
 // collectPackages asks every manager. The table's Aux is the ownership index, *Owners, which
 // reads the file lists on first use.
 func collectPackages(ctx context.Context, in *scanner.Input) scanner.Table {
+	if in.Device.Identity().Platform == "android" {
+		return collectAndroidPackages(ctx, in)
+	}
 	inv := &inventory{ctx: ctx, fs: in.Device.FS(), owners: newOwners(in.Device.FS()), words: map[string]string{}}
 	if systems, _ := scanner.Rows[scanner.OS](in, "os"); len(systems) > 0 {
 		inv.vendor, inv.distro = systems[0].ID, systems[0].ID
