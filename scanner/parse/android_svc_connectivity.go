@@ -80,7 +80,7 @@ func Connectivities(b []byte) (Connectivity, error) {
 		}
 	})
 	if !known {
-		return c, ErrNotAsked
+		return c, ErrOtherFormat
 	}
 	return c, nil
 }
@@ -309,7 +309,7 @@ func VPNManagement(b []byte) ([]AndroidVPN, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return vpns, nil
 }

@@ -45,7 +45,7 @@ func WiFiDump(b []byte) (WiFiState, error) {
 	var p wifiReader
 	serviceText(b, p.line)
 	if !p.out.Known && p.out.Current == nil && !p.saved {
-		return WiFiState{}, ErrNotAsked
+		return WiFiState{}, ErrOtherFormat
 	}
 	p.join()
 	return p.out, nil
