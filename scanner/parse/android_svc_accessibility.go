@@ -45,7 +45,7 @@ func Accessibility(b []byte) ([]AccessibilityUser, error) {
 	serviceText(b, p.line)
 	p.block("}") // one that the output was cut in
 	if !p.header && len(p.users) == 0 {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return p.users, nil
 }

@@ -72,6 +72,7 @@ func TestAccessibility(t *testing.T) {
 func FuzzAccessibility(f *testing.F) {
 	f.Add([]byte(accessibility9))
 	f.Add([]byte(accessibility14))
+	f.Add([]byte("User state[attributes:{id=0}\nEnabled services:{{./.}, {a.b/.}}\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		users, _ := Accessibility(b)
 		for _, u := range users {

@@ -60,7 +60,7 @@ func ActivityProcesses(b []byte) ([]AppProcess, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return all, nil
 }
@@ -140,7 +140,7 @@ func ActivityServices(b []byte) ([]RunningService, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return all, nil
 }

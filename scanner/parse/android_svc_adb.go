@@ -86,7 +86,7 @@ func AdbDump(b []byte) (AdbState, error) {
 		if bytes.Contains(b, []byte("ADB MANAGER STATE")) {
 			return s, nil // adb was never on
 		}
-		return s, ErrNotAsked
+		return s, ErrOtherFormat
 	}
 	s.keystore(body)
 	part := ""

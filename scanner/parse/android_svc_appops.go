@@ -42,7 +42,7 @@ func AppOps(b []byte) ([]AppOp, error) {
 	serviceText(b, p.line)
 	p.flush()
 	if !p.header && len(p.ops) == 0 {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return p.ops, nil
 }

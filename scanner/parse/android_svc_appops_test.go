@@ -41,7 +41,7 @@ const (
           startNesting=1
 --------- 0.010s was the duration of dumpsys appops, ending at: 2019-08-15 15:09:10
   Uid 5:
-    Package late.one:
+    Package not.hidden:
       GPS (allow):
 `
 	appOps12 = `Current AppOps Service state:
@@ -85,6 +85,7 @@ func TestAppOps(t *testing.T) {
 				LastAccess: at("2019-03-04 06:06:07.000"), Rejected: true, RejectAgo: 3 * day, LastReject: at("2019-03-01 00:00:00.001"),
 				Duration: 158 * time.Millisecond, Background: true, Line: 9},
 			{UID: 1010007, Package: "org.example.sms", Op: "MONITOR_LOCATION", Mode: "allow", Accessed: true, Running: true, Line: 14},
+			{UID: 5, Package: "not.hidden", Op: "GPS", Mode: "allow", Line: 20},
 		}},
 		"12": {appOps12, []AppOp{
 			{UID: 10200, Op: "RECORD_AUDIO", Mode: "foreground", UIDMode: true, Line: 5},
@@ -118,7 +119,7 @@ func TestServiceThatSaysNothing(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if _, err := AppOps([]byte("Users:\n  UserInfo{0:x:13}\n")); !errors.Is(err, ErrNotAsked) {
+	if _, err := AppOps([]byte("Users:\n  UserInfo{0:x:13}\n")); !errors.Is(err, ErrOtherFormat) {
 		t.Errorf("another service: %v", err)
 	}
 	if got, err := AppOps([]byte("Current AppOps Service state:\n")); err != nil || len(got) != 0 {

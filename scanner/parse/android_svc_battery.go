@@ -58,7 +58,7 @@ func BatteryUpdates(b []byte) ([]PackageUpdate, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	markDowngrades(all)
 	return all, nil

@@ -19,7 +19,7 @@ const (
     inet 10.0.0.1 peer 10.0.0.2/32 scope global tun0
 nonsense
 ------ 0.021s was the duration of 'IPv4 ADDRESSES' ------
-4: late: <UP> mtu 1
+-------------------------------------------------------------------------------
 `
 	ipRouteText = `default via 192.0.2.1 dev wlan0 table 1003 proto static metric 10
 192.0.2.0/24 dev wlan0 proto kernel scope link src 192.0.2.9

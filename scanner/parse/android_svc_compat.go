@@ -51,7 +51,7 @@ func CompatOverrides(b []byte) ([]CompatOverride, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return all, nil
 }

@@ -80,7 +80,7 @@ func Connectivities(b []byte) (Connectivity, error) {
 		}
 	})
 	if !known {
-		return c, ErrNotAsked
+		return c, ErrOtherFormat
 	}
 	return c, nil
 }
@@ -278,7 +278,12 @@ func VPNManagement(b []byte) ([]AndroidVPN, error) {
 	known := false
 	serviceText(b, func(n int, line string) {
 		text := strings.TrimSpace(line)
-		known = known || strings.HasPrefix(text, "VPNs:")
+		if slot := strings.HasPrefix(text, "Active package name:"); slot || strings.HasPrefix(text, "VPNs:") {
+			known = true
+			if slot && len(vpns) == 0 { // a list without its users
+				vpns = append(vpns, AndroidVPN{Line: n})
+			}
+		}
 		if !known {
 			return
 		}
@@ -309,7 +314,7 @@ func VPNManagement(b []byte) ([]AndroidVPN, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return vpns, nil
 }

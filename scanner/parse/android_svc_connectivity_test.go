@@ -63,10 +63,14 @@ func TestConnectivities(t *testing.T) {
 }
 
 const wifiDump11 = `Wi-Fi is enabled
+mWifiInfo SSID: <unknown ssid>, BSSID: <none>, MAC: 02:00:00:00:00:00, IP: null, Security type: -1, Net ID: -1
 mWifiInfo SSID: "Home", BSSID: 02:11:22:33:44:55, MAC: 02:00:00:00:00:00, Supplicant state: COMPLETED, Wi-Fi standard: 5, RSSI: -50, Link speed: 52Mbps, Frequency: 5240MHz, Net ID: 4, Metered hint: false, score: 60
 mWifiInfo SSID: second, BSSID: 02:00:00:00:00:09, Net ID: 9
 WifiConfigManager - Configured networks Begin ----
 ID: 4 SSID: "Home" PROVIDER-NAME: null BSSID: null FQDN: null PRIO: 0 HIDDEN: false
+ mCandidateSecurityParams: null mLastUsedSecurityParams: Security Parameters:
+ KeyMgmt: SAE
+ Protocols: RSN
  KeyMgmt: WPA_PSK SAE Protocols: WPA RSN
  PSK: *
 Proxy settings: NONE
@@ -74,7 +78,7 @@ Proxy settings: NONE
  KeyMgmt: NONE Protocols: WPA RSN
  WEPKey: 0
 Proxy settings: STATIC
-- ID: 8 SSID: "x" HIDDEN: true
+- DSBLE ID: 8 SSID: "x" HIDDEN: true
  KeyMgmt: WPA_EAP IEEE8021X Protocols: RSN
 WifiConfigManager - Configured networks End ----
 ID: 99 SSID: "later"
@@ -85,8 +89,8 @@ func TestWiFiDump(t *testing.T) {
 	got, err := WiFiDump([]byte(wifiDump11))
 	want := WiFiState{Enabled: true, Known: true,
 		Current: &WiFiLink{SSID: "Home", BSSID: "02:11:22:33:44:55", Security: "wpa2+wpa3", Standard: "11ac", Frequency: 5240, RSSI: -50, NetworkID: 4},
-		Saved: []SavedWiFi{{ID: 4, Security: "wpa2+wpa3", Current: true, Proxy: "NONE", Line: 5}, {ID: 7, Security: "wep", Proxy: "STATIC", Line: 9},
-			{ID: 8, Security: "enterprise", Hidden: true, Line: 13}}}
+		Saved: []SavedWiFi{{ID: 4, Security: "wpa2+wpa3", Current: true, Proxy: "NONE", Line: 6}, {ID: 7, Security: "wep", Proxy: "STATIC", Line: 13},
+			{ID: 8, Security: "enterprise", Hidden: true, Line: 17}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v\ngot  %+v %+v\nwant %+v", err, got, got.Current, want)
 	}
@@ -120,6 +124,10 @@ func TestVPNManagement(t *testing.T) {
 	want := []AndroidVPN{{Package: "org.example.vpn", Active: true, Line: 2}, {User: 10, Line: 6}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v %v", got, err)
+	}
+	one, err := VPNManagement([]byte("  Active package name: org.example.vpn\n  Active vpn type: 1\n"))
+	if err != nil || !reflect.DeepEqual(one, []AndroidVPN{{Package: "org.example.vpn", Active: true, Line: 1}}) {
+		t.Errorf("%+v %v", one, err)
 	}
 	if _, err := VPNManagement([]byte("0: a.b\n")); err == nil {
 		t.Error("another text was read")

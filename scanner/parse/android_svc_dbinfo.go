@@ -48,7 +48,7 @@ func Databases(b []byte) ([]OpenDatabase, error) {
 		all = append(all, d)
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return all, nil
 }

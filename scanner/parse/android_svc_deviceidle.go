@@ -46,7 +46,7 @@ func PowerExemptions(b []byte) ([]PowerExemption, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return all, nil
 }

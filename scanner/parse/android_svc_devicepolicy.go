@@ -51,7 +51,7 @@ func DevicePolicies(b []byte) (DevicePolicy, error) {
 	var p policyReader
 	serviceText(b, p.line)
 	if !p.header {
-		return DevicePolicy{}, ErrNotAsked
+		return DevicePolicy{}, ErrOtherFormat
 	}
 	p.out.Owners = slices.DeleteFunc(p.out.Owners, func(o PolicyOwner) bool { return o.Package == "" && o.Component == "" })
 	return p.out, nil

@@ -132,7 +132,7 @@ type IPRoute struct {
 	Source  netip.Addr
 	Table   string // when printed: a number or a name
 	Proto   string // kernel, static, ra, ...
-	Metric  int
+	Metric  int64
 	Line    int // 1-based
 }
 
@@ -191,7 +191,7 @@ func ipRoute(f []string) (r IPRoute, ok bool) {
 		case "proto":
 			r.Proto = clip(v, 20)
 		case "metric":
-			r.Metric, _ = strconv.Atoi(v)
+			r.Metric, _ = strconv.ParseInt(v, 10, 64)
 		default:
 			continue
 		}

@@ -33,7 +33,7 @@ func JobCounts(b []byte) ([]AppJobs, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	all := make([]AppJobs, 0, len(counts))
 	for uid, n := range counts {

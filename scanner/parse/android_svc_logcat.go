@@ -52,16 +52,13 @@ func Logcat(b []byte) (buffers []LogBuffer) {
 	eachLine(b, func(text []byte, line int) bool {
 		n = line
 		s := strings.TrimRight(string(text[:min(len(text), 160)]), "\r")
-		if strings.HasPrefix(s, "------ ") && strings.Contains(s, "was the duration of") {
-			return false
-		}
-		if rest, ok := strings.CutPrefix(s, "--------- "); ok {
+		if rest, ok := strings.CutPrefix(s, "--------- "); ok && !belowSection(s) {
 			name := rest[strings.LastIndexByte(rest, ' ')+1:]
 			name = name[strings.LastIndexByte(name, '/')+1:] // Android 4: beginning of /dev/log/main
 			begin(clip(name, 20), n)
 			return true
 		}
-		if strings.TrimSpace(s) == "" {
+		if strings.TrimSpace(s) == "" || belowSection(s) {
 			return true
 		}
 		if at == nil {

@@ -49,7 +49,7 @@ func Netstat(b []byte) (socks []NetstatSocket, bad []error, err error) {
 		}
 	})
 	if !known {
-		return nil, nil, ErrNotAsked
+		return nil, nil, ErrOtherFormat
 	}
 	return socks, bad, nil
 }

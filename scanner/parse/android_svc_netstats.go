@@ -46,7 +46,7 @@ func AppTraffics(b []byte) ([]AppTraffic, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	var all []AppTraffic
 	for _, t := range sums {

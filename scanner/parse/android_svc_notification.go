@@ -26,7 +26,7 @@ func NotificationReaders(b []byte) (NotificationAccess, error) {
 	var p notificationReader
 	serviceText(b, p.line)
 	if !p.known {
-		return NotificationAccess{}, ErrNotAsked
+		return NotificationAccess{}, ErrOtherFormat
 	}
 	return p.out, nil
 }

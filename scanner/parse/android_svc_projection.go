@@ -38,15 +38,18 @@ func ScreenCaptures(b []byte) ([]ScreenCapture, error) {
 		if uid, ok := leadingInt(valueOf(text, "uid")); ok {
 			c.UID = uid
 		}
-		for mark, kind := range map[string]string{"TYPE_SCREEN_CAPTURE": "screen capture", "TYPE_MIRRORING": "mirroring", "TYPE_PRESENTATION": "presentation"} {
-			if strings.Contains(text, mark) {
-				c.Kind = kind
-			}
+		switch {
+		case strings.HasSuffix(text, "TYPE_SCREEN_CAPTURE"):
+			c.Kind = "screen capture"
+		case strings.HasSuffix(text, "TYPE_MIRRORING"):
+			c.Kind = "mirroring"
+		case strings.HasSuffix(text, "TYPE_PRESENTATION"):
+			c.Kind = "presentation"
 		}
 		all = append(all, c)
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return all, nil
 }

@@ -68,7 +68,7 @@ func SettingsDump(b []byte) ([]AndroidSetting, error) {
 	})
 	flush()
 	if table == "" {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return all, nil
 }
@@ -151,7 +151,7 @@ func SettingsList(b []byte) ([]AndroidSetting, error) {
 	})
 	flush()
 	if len(all) == 0 && len(strings.TrimSpace(string(b))) > 0 {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return all, nil
 }

@@ -183,6 +183,8 @@ func TestSmallServices(t *testing.T) {
 		{Voice: "IN_SERVICE", Data: "OUT_OF_SERVICE", VoiceRT: "GSM", DataRT: "NR", Roaming: true, Line: 5},
 		{Phone: 1, Voice: "POWER_OFF", Data: "POWER_OFF", VoiceRT: "LTE", DataRT: "LTE", Line: 7}})
 	check(t, "isub", Subscriptions, isubDump, SIMs{Active: 2, Known: 3, Embedded: 1, Cards: 1})
+	check(t, "isub of 14", Subscriptions, "SubscriptionManagerService:\n  Active subscriptions:\n    [SubscriptionInfoInternal: id=2 iccId=89014[****] simSlotIndex=0 isEmbedded=1 number=+49]\n\n  All subscriptions:\n    [SubscriptionInfoInternal: id=2 iccId=8]\n",
+		SIMs{Active: 1, Known: 1, Embedded: 1, Cards: 1})
 	check(t, "jobscheduler", JobCounts, jobsDump, []AppJobs{{1000, 1}, {10012, 2}})
 	check(t, "activity processes", ActivityProcesses, processesDump, []AppProcess{
 		{PID: 2203, UID: 10034, Process: "org.example.a:remote", Packages: []string{"org.example.a", "org.example.shared"}, State: 4, Foreground: true, Line: 3},

@@ -43,7 +43,7 @@ func AppSizes(b []byte) ([]AppSize, error) {
 		sizes[key] = list
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	if bad != nil {
 		return nil, bad
@@ -101,7 +101,7 @@ func StorageVolumes(b []byte) ([]StorageVolume, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return all, nil
 }

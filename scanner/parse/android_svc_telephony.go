@@ -40,7 +40,7 @@ func RadioStates(b []byte) ([]RadioState, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return all, nil
 }
@@ -145,7 +145,7 @@ func Subscriptions(b []byte) (SIMs, error) {
 		}
 	})
 	if !known {
-		return s, ErrNotAsked
+		return s, ErrOtherFormat
 	}
 	return s, nil
 }

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// ErrNotAsked is what a parser of a service's output gives for text that has nothing of the
-// format it was given for: another service's output, or none.
-var ErrNotAsked = errors.New("not the output of this service")
+// ErrOtherFormat is what a parser of a service's or a command's output gives for text in which it
+// finds nothing of its format: another one's output, or none. It is not "there are none".
+var ErrOtherFormat = errors.New("not the output of this service or command")
 
 // refusals start a line with which a service, or dumpsys itself, says that it gives nothing.
 var refusals = []string{"Can't find service", "Permission Denial", "Permission denial", "Security exception", "java.lang.SecurityException",
@@ -26,7 +26,7 @@ func ServiceRefusal(b []byte) error {
 	lines(b, func(n int, line string) {
 		line = strings.TrimSpace(line)
 		for _, r := range refusals {
-			if err == nil && strings.HasPrefix(line, r) {
+			if err == nil && n <= 5 && strings.HasPrefix(line, r) { // further down it may be an app's words
 				err = &Error{Offset: -1, Line: n, Msg: "the service refused: " + clip(line, 200)}
 			}
 		}
@@ -48,19 +48,19 @@ func ServiceCut(b []byte) bool {
 	return false
 }
 
-// serviceText hands the lines of a service's output to f. It stops at what dumpsys and
-// dumpstate write below a section.
+// serviceText hands the lines of a service's output to f, without those that dumpsys and dumpstate
+// write below a section. It does not end at them: a text of an app could look like one, and hide
+// what comes behind it.
 func serviceText(b []byte, f func(n int, line string)) {
-	done := false
 	lines(b, func(n int, line string) {
-		if strings.HasPrefix(line, "--------- ") && strings.Contains(line, "was the duration of dumpsys") ||
-			strings.HasPrefix(line, "------ ") && strings.Contains(line, "was the duration of") {
-			done = true
-		}
-		if !done {
+		if !belowSection(line) {
 			f(n, line)
 		}
 	})
+}
+
+func belowSection(line string) bool {
+	return strings.HasPrefix(line, "------") && (strings.Contains(line, "was the duration of") || strings.Trim(line, "-") == "" && len(line) > 60)
 }
 
 // clip keeps the start of s, cut between characters.
@@ -201,7 +201,7 @@ func flatComponent(s string) (string, bool) {
 	s = strings.TrimPrefix(s, "ComponentInfo")
 	s = strings.Trim(s, "{}")
 	pkg, class, ok := strings.Cut(s, "/")
-	if !ok || pkg == "" || class == "" || !strings.Contains(pkg, ".") && pkg != "android" || strings.ContainsAny(s, " \t{}=,") {
+	if !ok || class == "" || !isPackage(pkg) || !strings.Contains(pkg, ".") && pkg != "android" || strings.ContainsAny(class, "/ \t\r\n{}=,") {
 		return "", false
 	}
 	if class[0] == '.' {
@@ -212,7 +212,7 @@ func flatComponent(s string) (string, bool) {
 
 // isPackage reports that s can be the name of an Android package.
 func isPackage(s string) bool {
-	if s == "" || len(s) > 255 {
+	if s == "" || len(s) > 255 || s[0] == '.' || s[0] == '-' || s[0] >= '0' && s[0] <= '9' {
 		return false
 	}
 	for i := 0; i < len(s); i++ {

@@ -57,7 +57,7 @@ func Tombstones(b []byte) ([]Tombstone, error) {
 	lines(b, p.line)
 	p.flush()
 	if len(p.all) == 0 {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return p.all, nil
 }

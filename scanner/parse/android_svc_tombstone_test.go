@@ -60,7 +60,7 @@ func TestTombstones(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v\ngot  %+v\nwant %+v", err, got, want)
 	}
-	if _, err := Tombstones([]byte("nothing\n")); !errors.Is(err, ErrNotAsked) {
+	if _, err := Tombstones([]byte("nothing\n")); !errors.Is(err, ErrOtherFormat) {
 		t.Error(err)
 	}
 }

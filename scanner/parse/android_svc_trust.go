@@ -42,7 +42,7 @@ func TrustAgents(b []byte) ([]TrustAgent, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return all, nil
 }

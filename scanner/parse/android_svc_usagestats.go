@@ -80,7 +80,7 @@ func UsageStats(b []byte) (usage []AppUsage, events []UsageEvent, err error) {
 		}
 	})
 	if !known {
-		return nil, nil, ErrNotAsked
+		return nil, nil, ErrOtherFormat
 	}
 	return usage, events, nil
 }

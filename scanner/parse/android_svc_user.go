@@ -68,13 +68,14 @@ func AndroidUsers(b []byte) ([]AndroidUser, error) {
 		users[len(users)-1].detail(text, &list)
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return users, nil
 }
 
 // androidUser reads "UserInfo{10:Work:1030} serialNo=10 isPrimary=false" or "... running".
 func androidUser(text string) (u AndroidUser, ok bool) {
+	text = clip(text, 4096)
 	in, rest, ok := strings.Cut(strings.TrimPrefix(text, "UserInfo{"), "}")
 	for ok && strings.Contains(rest, "} ") && !isHexTail(in) { // a brace in the name
 		more := ""
@@ -189,7 +190,7 @@ func RoleHolders(b []byte) ([]RoleHolder, error) {
 		}
 	})
 	if !known {
-		return nil, ErrNotAsked
+		return nil, ErrOtherFormat
 	}
 	return all, nil
 }

@@ -62,7 +62,7 @@ func WebView(b []byte) (WebViewState, error) {
 		}
 	})
 	if !known {
-		return s, ErrNotAsked
+		return s, ErrOtherFormat
 	}
 	return s, nil
 }

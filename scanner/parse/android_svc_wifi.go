@@ -45,7 +45,7 @@ func WiFiDump(b []byte) (WiFiState, error) {
 	var p wifiReader
 	serviceText(b, p.line)
 	if !p.out.Known && p.out.Current == nil && !p.saved {
-		return WiFiState{}, ErrNotAsked
+		return WiFiState{}, ErrOtherFormat
 	}
 	p.join()
 	return p.out, nil
@@ -66,7 +66,7 @@ func (p *wifiReader) line(n int, line string) {
 	case strings.HasPrefix(text, "Wi-Fi is "), strings.HasPrefix(text, "Wifi is enabled"), strings.HasPrefix(text, "Wifi is disabled"):
 		p.out.Known, p.out.Enabled = true, strings.HasSuffix(text, "enabled")
 	case strings.HasPrefix(text, "mWifiInfo SSID:"), strings.HasPrefix(text, "mWifiInfo [SSID:"), strings.HasPrefix(text, "WifiInfo: SSID:"):
-		if p.out.Current == nil {
+		if c := p.out.Current; c == nil || c.SSID == "" && c.BSSID == "" { // a second radio may be the one in use
 			p.out.Current = wifiLink(text)
 		}
 	case strings.Contains(text, "Configured networks Begin"), text == "Latest configured networks:", text == "Configured networks":
@@ -80,7 +80,7 @@ func (p *wifiReader) line(n int, line string) {
 
 func (p *wifiReader) network(n int, text string) {
 	text = strings.TrimLeft(text, "* ")
-	text = strings.TrimPrefix(text, "- ")
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "- "), "DSBLE ")
 	if rest, ok := strings.CutPrefix(text, "ID: "); ok && len(p.out.Saved) < maxSavedWiFi {
 		id, _ := leadingInt(rest)
 		p.out.Saved = append(p.out.Saved, SavedWiFi{ID: id, Hidden: strings.HasSuffix(text, "HIDDEN: true") || strings.Contains(hideQuoted(text), "HIDDEN: true"), Line: n})
@@ -90,9 +90,12 @@ func (p *wifiReader) network(n int, text string) {
 		return
 	}
 	s := &p.out.Saved[len(p.out.Saved)-1]
-	if keys, ok := strings.CutPrefix(text, "KeyMgmt: "); ok && s.Security == "" {
-		keys, _, _ = strings.Cut(keys, "Protocols:")
-		s.Security = keyManagement(strings.Fields(keys))
+	if keys, ok := strings.CutPrefix(text, "KeyMgmt: "); ok {
+		// From Android 12 on the ways come first one by one, then all of them with the protocols.
+		keys, _, all := strings.Cut(keys, "Protocols:")
+		if name := keyManagement(strings.Fields(keys)); all || s.Security == "" {
+			s.Security = name
+		}
 	}
 	if text == "WEP Keys:" || strings.HasPrefix(text, "WEPKey") || strings.HasPrefix(text, "wepTxKeyIndex") {
 		if s.Security == "open" {
