@@ -27,15 +27,6 @@ const (
 
 type apkDigests [apkDigestKinds][]byte
 
-func (d apkDigests) wants() bool {
-	for _, v := range d {
-		if v != nil {
-			return true
-		}
-	}
-	return false
-}
-
 // contentDigests digests what lies before the signing block, the central directory, and the
 // end record as it would be without the block, once for all kinds that are wanted.
 // Format: source.android.com, "APK Signature Scheme v2", and fs-verity for the trees.
