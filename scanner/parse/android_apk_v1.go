@@ -202,11 +202,11 @@ func (v *jarVerifier) content(ctx context.Context, o APKVerifyOptions) error {
 	r := jarReader{buf: make([]byte, 128<<10), hashes: map[crypto.Hash]hash.Hash{}}
 	for i := range v.z.entries {
 		e := &v.z.entries[i]
+		if v.z.index[e.Name] != i { // Android does not even open such an archive
+			return fmt.Errorf("%q is there twice", clip(e.Name))
+		}
 		if strings.HasSuffix(e.Name, "/") || strings.HasPrefix(e.Name, "META-INF/") {
 			continue
-		}
-		if v.z.index[e.Name] != i {
-			return fmt.Errorf("%q is there twice", clip(e.Name))
 		}
 		if err := v.file(ctx, &r, e); err != nil {
 			return fmt.Errorf("%q: %w", clip(e.Name), err)

@@ -79,6 +79,7 @@ func TestJARSignaturesThatFail(t *testing.T) {
 		{"file added", append(signed[:len(signed):len(signed)], zipFile{name: "extra", content: nil}), SignatureFailed, `"extra": not signed`},
 		{"file in META-INF added", append(signed[:len(signed):len(signed)], zipFile{name: "META-INF/x", content: nil}), SignatureVerified, ""},
 		{"file twice", append(signed[:len(signed):len(signed)], zipFile{name: "classes.dex", content: []byte("other")}), SignatureFailed, "twice"},
+		{"file in META-INF twice", append(signed[:len(signed):len(signed)], zipFile{name: jarManifestName, content: []byte("other")}), SignatureFailed, "twice"},
 		{"file gone", without("classes.dex"), SignatureFailed, "not in the APK"},
 		{"no manifest", without(jarManifestName), SignatureFailed, "no META-INF/MANIFEST.MF"},
 		{"no signature file", without("META-INF/CERT.SF"), SignatureFailed, "there is no META-INF/CERT.SF"},

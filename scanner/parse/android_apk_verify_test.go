@@ -63,7 +63,7 @@ func TestDigestTrees(t *testing.T) {
 		for i := range b {
 			b[i] = byte(i>>12 + i)
 		}
-		tree := verityTree{hash: crypto.SHA256.New()}
+		tree := newVerityTree()
 		for rest := b; len(rest) > 0; {
 			c := rest[:min(len(rest), 100_003)]
 			tree.write(c)
@@ -75,12 +75,12 @@ func TestDigestTrees(t *testing.T) {
 	}
 	// 128 digests fill a page, 128*128 a page of the level above.
 	for _, n := range []int{128, 129, 128*128 - 1, 128 * 128, 128*128 + 1, 128*128*2 + 1} {
-		tree := verityTree{hash: crypto.SHA256.New()}
+		tree := newVerityTree()
 		var leaves []byte
 		for i := range n {
 			digest := sum(crypto.SHA256, word32(uint32(i)))
 			leaves = append(leaves, digest...)
-			tree.add(0, digest)
+			tree.add(0, [verityRootLen]byte(digest))
 		}
 		if !bytes.Equal(tree.root(), treeByTheBook(leaves)) {
 			t.Errorf("%d leaves: another root", n)
@@ -297,6 +297,29 @@ func TestDamagedSigningBlocks(t *testing.T) {
 			t.Errorf("%s: verified", c.name)
 		}
 	}
+}
+
+// A digest by tree is only good for a signing block of whole pages.
+func TestTreesNeedWholePages(t *testing.T) {
+	t.Parallel()
+	files := sampleFiles(t, 28)
+	good := signBlock(t, files, testScheme{blockV2, []testSigner{{key: keysOf(t).ec, algorithms: []uint32{0x0423}}}})
+	directory := bytes.Index(good, []byte("PK\x01\x02"))
+	start := directory - int(le.Uint64(good[directory-24:])) - 8
+	expect(t, "whole pages", verifyBytes(t, good), "v2", SignatureVerified, "")
+	pairs := good[start+8 : directory-24]
+	for name, block := range map[string][]byte{
+		"moved":  append(make([]byte, 100), good[start:directory]...),
+		"longer": blockOf(append(bytes.Clone(pairs), pair(1, make([]byte, 88))...)),
+	} {
+		padding := make([]byte, start-bytesBefore(t, files))
+		expect(t, name, verifyBytes(t, buildZIP(t, files, append(padding, block...), "a comment")), "v2", SignatureFailed, "no whole pages")
+	}
+}
+
+// bytesBefore is where the directory of an unsigned APK begins.
+func bytesBefore(t *testing.T, files []zipFile) int {
+	return int(openTestAPK(t, buildZIP(t, files, nil, "")).zip.directory)
 }
 
 // A reader that fails makes the result unknown: the device could not be read, nobody cheated.

@@ -159,24 +159,24 @@ func (z *apkZip) addEntry(e APKEntry) {
 	z.entries = append(z.entries, e)
 	switch first, twice := z.index[e.Name]; {
 	case twice:
-		z.problems.add("%q: entries %d and %d have this name", e.Name, first, i)
+		z.problems.add("%q: entries %d and %d have this name", clip(e.Name), first, i)
 	default:
 		z.index[e.Name] = i
 	}
 	switch {
 	case e.Name == "" || strings.IndexByte(e.Name, 0) >= 0 || !utf8.ValidString(e.Name):
-		z.problems.add("%q: not a name that Android accepts", e.Name)
+		z.problems.add("%q: not a name that Android accepts", clip(e.Name))
 	case climbs(e.Name):
-		z.problems.add("%q: name leads out of the archive", e.Name)
+		z.problems.add("%q: name leads out of the archive", clip(e.Name))
 	}
 	if e.Method != zipStored && e.Method != zipDeflated {
-		z.problems.add("%q: compression method %d, which Android takes for none", e.Name, e.Method)
+		z.problems.add("%q: compression method %d, which Android takes for none", clip(e.Name), e.Method)
 	}
 	if e.flags&1 != 0 {
-		z.problems.add("%q: marked as encrypted, which Android ignores", e.Name)
+		z.problems.add("%q: marked as encrypted, which Android ignores", clip(e.Name))
 	}
 	if e.header >= z.directory {
-		z.problems.add("%q: local header at %d, beyond the files' part", e.Name, e.header)
+		z.problems.add("%q: local header at %d, beyond the files' part", clip(e.Name), e.header)
 	}
 }
 
@@ -197,19 +197,19 @@ func climbs(name string) bool {
 // central directory; Android refuses to read such an entry, other readers are led astray.
 func (z *apkZip) data(e *APKEntry) (start int64, lies string, err error) {
 	if e.header > z.directory-zipLocalLen {
-		return 0, "", &Error{Offset: e.header, Msg: fmt.Sprintf("%q: local header beyond the files' part", e.Name)}
+		return 0, "", &Error{Offset: e.header, Msg: fmt.Sprintf("%q: local header beyond the files' part", clip(e.Name))}
 	}
 	head, err := readFullAt(z.r, e.header, zipLocalLen)
 	if err != nil {
 		return 0, "", err
 	}
 	if !bytes.HasPrefix(head, []byte("PK\x03\x04")) {
-		return 0, "", &Error{Offset: e.header, Msg: fmt.Sprintf("%q: no local header", e.Name)}
+		return 0, "", &Error{Offset: e.header, Msg: fmt.Sprintf("%q: no local header", clip(e.Name))}
 	}
 	nameLen := int(binary.LittleEndian.Uint16(head[26:]))
 	start = e.header + zipLocalLen + int64(nameLen) + int64(binary.LittleEndian.Uint16(head[28:]))
 	if length := e.stored(); start > z.directory || length > z.directory-start {
-		return 0, "", &Error{Offset: e.header, Msg: fmt.Sprintf("%q: %d bytes at %d do not fit before the central directory", e.Name, length, start)}
+		return 0, "", &Error{Offset: e.header, Msg: fmt.Sprintf("%q: %d bytes at %d do not fit before the central directory", clip(e.Name), length, start)}
 	}
 	name, err := readFullAt(z.r, e.header+zipLocalLen, nameLen)
 	if err != nil {
@@ -219,14 +219,14 @@ func (z *apkZip) data(e *APKEntry) (start int64, lies string, err error) {
 	described := flags&8 != 0 && e.flags&8 != 0 // sizes and checksum follow the content
 	switch {
 	case string(name) != e.Name:
-		lies = fmt.Sprintf("%q: its local header has the name %q", e.Name, clip(string(name)))
+		lies = fmt.Sprintf("%q: its local header has the name %q", clip(e.Name), clip(string(name)))
 	case binary.LittleEndian.Uint16(head[8:]) != e.Method:
-		lies = fmt.Sprintf("%q: local header has method %d, central directory %d", e.Name, binary.LittleEndian.Uint16(head[8:]), e.Method)
+		lies = fmt.Sprintf("%q: local header has method %d, central directory %d", clip(e.Name), binary.LittleEndian.Uint16(head[8:]), e.Method)
 	case (flags^e.flags)&1 != 0:
-		lies = fmt.Sprintf("%q: marked as encrypted in one of its two headers", e.Name)
+		lies = fmt.Sprintf("%q: marked as encrypted in one of its two headers", clip(e.Name))
 	case !described && (binary.LittleEndian.Uint32(head[14:]) != e.crc ||
 		int64(binary.LittleEndian.Uint32(head[18:])) != e.CompressedSize || int64(binary.LittleEndian.Uint32(head[22:])) != e.UncompressedSize):
-		lies = fmt.Sprintf("%q: local header and central directory have other sizes or checksums", e.Name)
+		lies = fmt.Sprintf("%q: local header and central directory have other sizes or checksums", clip(e.Name))
 	}
 	return start, lies, nil
 }
