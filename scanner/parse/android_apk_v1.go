@@ -225,12 +225,14 @@ func (v *jarVerifier) file(ctx context.Context, r *jarReader, e *APKEntry) error
 	if !ok {
 		return errors.New("no digest in the manifest")
 	}
-	start, lies, err := v.z.data(e)
+	start, lie, err := v.z.data(e)
 	switch {
 	case err != nil:
 		return err
-	case lies != "":
-		return errors.New(lies)
+	case lie.fatal:
+		return errors.New(lie.text)
+	case e.Method != zipStored && e.Method != zipDeflated: // here Android inflates it, in vain
+		return fmt.Errorf("compression method %d", e.Method)
 	}
 	got, err := r.digest(ctx, h, v.z, e, start)
 	if err != nil {

@@ -66,6 +66,10 @@ func TestJARSignaturesThatFail(t *testing.T) {
 	signed := sign(nil)
 	lying := append([]zipFile(nil), signed...)
 	lying[1].local = func(b []byte) { copy(b[zipLocalLen:], "clasSes") }
+	method := append([]zipFile(nil), signed...)
+	method[2].central = func(b []byte) { b[10] = 99 }
+	otherMethod := append([]zipFile(nil), signed...)
+	otherMethod[1].local = func(b []byte) { b[8] = 99 }
 	long := append([]zipFile(nil), signed...)
 	long[1].central = func(b []byte) { le.PutUint32(b[24:], 3999) }
 	long[1].local = func(b []byte) { le.PutUint32(b[22:], 3999) }
@@ -84,6 +88,8 @@ func TestJARSignaturesThatFail(t *testing.T) {
 		{"no manifest", without(jarManifestName), SignatureFailed, "no META-INF/MANIFEST.MF"},
 		{"no signature file", without("META-INF/CERT.SF"), SignatureFailed, "there is no META-INF/CERT.SF"},
 		{"local header has another name", lying, SignatureFailed, "local header has the name"},
+		{"method that there is not", method, SignatureFailed, "compression method 99"},
+		{"other method in the local header, which Android does not look at", otherMethod, SignatureVerified, ""},
 		{"longer than it claims", long, SignatureFailed, "longer than the central directory says"},
 		{"file that is not signed", sign(func(o *v1Options) { o.omit = "classes.dex" }), SignatureFailed, `"classes.dex": not signed`},
 		{"manifest changed", sign(func(o *v1Options) {
