@@ -34,10 +34,10 @@ func OpenAPK(r io.ReaderAt, size int64) (*APK, error) {
 		if !ok {
 			continue
 		}
-		if _, lies, err := z.data(&z.entries[i]); err != nil {
+		if _, lie, err := z.data(&z.entries[i]); err != nil {
 			z.problems.add("%v", err)
-		} else if lies != "" {
-			z.problems.add("%s", lies)
+		} else if lie.text != "" {
+			z.problems.add("%s", lie.text)
 		}
 	}
 	return a, nil

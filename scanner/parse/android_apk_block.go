@@ -32,6 +32,7 @@ const (
 // signingBlock is the APK Signing Block, which lies right before the central directory.
 type signingBlock struct {
 	start    int64 // offset; -1 without one
+	size     int64 // with both its own counts
 	schemes  map[uint32][]byte
 	unread   map[uint32]error
 	problems apkProblems
@@ -79,7 +80,7 @@ func (z *apkZip) findSigningBlock() *signingBlock {
 		b.problems.add("signing block ignored: %d bytes by its head, %d by its foot", binary.LittleEndian.Uint64(head), size)
 		return b
 	}
-	b.start = start
+	b.start, b.size = start, int64(size)+8
 	b.readPairs(z, z.directory-int64(foot))
 	return b
 }
@@ -270,8 +271,8 @@ func (b *signingBlock) verifyContent(ctx context.Context, z *apkZip, o APKVerify
 }
 
 func (b *signingBlock) compare(claimed, actual apkDigests) error {
-	if claimed[veritySHA256] != nil && b.start%verityPageLen != 0 {
-		return fmt.Errorf("signing block at %d, no multiple of %d as its digest needs", b.start, verityPageLen)
+	if claimed[veritySHA256] != nil && (b.start|b.size)%verityPageLen != 0 {
+		return fmt.Errorf("signing block of %d bytes at %d, no whole pages as its digest needs", b.size, b.start)
 	}
 	for kind := range claimed {
 		if claimed[kind] != nil && !bytes.Equal(claimed[kind], actual[kind]) {

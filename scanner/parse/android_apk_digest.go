@@ -27,15 +27,6 @@ const (
 
 type apkDigests [apkDigestKinds][]byte
 
-func (d apkDigests) wants() bool {
-	for _, v := range d {
-		if v != nil {
-			return true
-		}
-	}
-	return false
-}
-
 // contentDigests digests what lies before the signing block, the central directory, and the
 // end record as it would be without the block, once for all kinds that are wanted.
 // Format: source.android.com, "APK Signature Scheme v2", and fs-verity for the trees.
@@ -58,7 +49,7 @@ func (z *apkZip) contentDigests(ctx context.Context, block int64, want [apkDiges
 			by = append(by, newChunkDigest(kind, h, chunks))
 		}
 	}
-	tree := verityTree{hash: crypto.SHA256.New()}
+	tree := newVerityTree()
 	buf := make([]byte, min(apkChunkLen, max(total, 1)))
 	for _, s := range sections {
 		for left := s.Size(); left > 0; {
@@ -119,6 +110,12 @@ type verityTree struct {
 	hash   hash.Hash
 	data   []byte   // the page that is being filled
 	levels [][]byte // of digests, from the leaves up
+	zeros  []byte   // a page of them
+	sum    []byte
+}
+
+func newVerityTree() *verityTree {
+	return &verityTree{hash: crypto.SHA256.New(), zeros: make([]byte, verityPageLen)}
 }
 
 func (t *verityTree) write(b []byte) {
@@ -140,7 +137,7 @@ func (t *verityTree) write(b []byte) {
 
 // add appends a digest to a level. A full page goes up when the next digest comes, for a level
 // that fits in one page is the last.
-func (t *verityTree) add(level int, digest []byte) {
+func (t *verityTree) add(level int, digest [verityRootLen]byte) {
 	if level == len(t.levels) {
 		t.levels = append(t.levels, make([]byte, 0, verityPageLen))
 	}
@@ -148,17 +145,18 @@ func (t *verityTree) add(level int, digest []byte) {
 		t.add(level+1, t.digest(t.levels[level]))
 		t.levels[level] = t.levels[level][:0]
 	}
-	t.levels[level] = append(t.levels[level], digest...)
+	t.levels[level] = append(t.levels[level], digest[:]...)
 }
 
 // digest is that of a page, filled up with zeros.
-func (t *verityTree) digest(page []byte) []byte {
-	var zeros [verityPageLen]byte
+func (t *verityTree) digest(page []byte) (digest [verityRootLen]byte) {
 	t.hash.Reset()
-	t.hash.Write(zeros[:8])
+	t.hash.Write(t.zeros[:8])
 	t.hash.Write(page)
-	t.hash.Write(zeros[:verityPageLen-len(page)])
-	return t.hash.Sum(nil)
+	t.hash.Write(t.zeros[:verityPageLen-len(page)])
+	t.sum = t.hash.Sum(t.sum[:0])
+	copy(digest[:], t.sum)
+	return digest
 }
 
 func (t *verityTree) root() []byte {
@@ -169,7 +167,7 @@ func (t *verityTree) root() []byte {
 	for level := 0; ; level++ {
 		digest := t.digest(t.levels[level])
 		if level == len(t.levels)-1 {
-			return digest
+			return digest[:]
 		}
 		t.add(level+1, digest)
 	}

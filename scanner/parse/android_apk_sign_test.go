@@ -238,7 +238,7 @@ func signBlock(t testing.TB, files []zipFile, schemes ...testScheme) []byte {
 	t.Helper()
 	plain := buildZIP(t, files, nil, "a comment")
 	a := openTestAPK(t, plain)
-	// The block begins at a page's border, as trees need it.
+	// The block begins at a page's border and fills pages, as trees need it.
 	gap := (verityPageLen - int(a.zip.directory)%verityPageLen) % verityPageLen
 	plain = buildZIP(t, files, make([]byte, gap), "a comment")
 	digests := digestsByTheBook(plain, int(a.zip.directory)+gap, int(a.zip.end)+gap)
@@ -250,7 +250,8 @@ func signBlock(t testing.TB, files []zipFile, schemes ...testScheme) []byte {
 		}
 		pairs = append(pairs, pair(s.id, lp(signers))...)
 	}
-	pairs = append(pairs, pair(0x42726577, make([]byte, 100))...)
+	fill := verityPageLen - (len(blockOf(pairs))+12)%verityPageLen
+	pairs = append(pairs, pair(0x42726577, make([]byte, fill))...)
 	return buildZIP(t, files, append(make([]byte, gap), blockOf(pairs)...), "a comment")
 }
 
@@ -342,7 +343,7 @@ func signV1(t testing.TB, files []zipFile, k testKey, o v1Options) []zipFile {
 	manifest := head
 	var sections string
 	for _, f := range files {
-		if strings.HasPrefix(f.name, "META-INF/") {
+		if strings.HasPrefix(f.name, "META-INF/") || strings.HasSuffix(f.name, "/") {
 			continue
 		}
 		section := folded("Name: "+f.name) + o.digest + "-Digest: " + b64(f.content) + "\r\n\r\n"

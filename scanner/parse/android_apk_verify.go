@@ -34,7 +34,10 @@ type APKVerifyOptions struct {
 	MaxContent int64
 }
 
-const defaultMaxContent = 8 << 30
+const (
+	defaultMaxContent = 8 << 30
+	unreleasedSDK     = 10_000 // what Android takes for the level of a release in the making
+)
 
 // APKSignatures is what the signatures of an APK are worth. Scheme 4 (a file beside the APK,
 // for installing while downloading) and source stamps are not looked at: neither says who
@@ -117,6 +120,9 @@ func (a *APK) Verify(ctx context.Context, o APKVerifyOptions) *APKSignatures {
 	s := &APKSignatures{}
 	if m, err := a.Manifest(); err == nil {
 		s.targetSDK = max(m.TargetSDK, m.MinSDK)
+		if m.TargetCodename != "" {
+			s.targetSDK = unreleasedSDK
+		}
 	}
 	block := a.zip.findSigningBlock()
 	s.Problems = block.problems.texts()
@@ -134,7 +140,8 @@ func (a *APK) Verify(ctx context.Context, o APKVerifyOptions) *APKSignatures {
 
 // At says what Android of that API level makes of the APK, and who signed it in its eyes. It
 // takes the newest scheme that it knows and never falls back to an older one that is intact.
-// The reason tells why the state is not verified.
+// The reason tells why the state is not verified. After a Verify for one API level, ask for
+// that one alone.
 func (s *APKSignatures) At(sdk int) (state SignatureState, signers []APKSigner, reason string) {
 	if scheme := s.Scheme("v3.1"); scheme != nil && sdk >= 33 {
 		if state, signers, reason := scheme.at(sdk); state != SignatureAbsent {

@@ -63,7 +63,7 @@ func TestDigestTrees(t *testing.T) {
 		for i := range b {
 			b[i] = byte(i>>12 + i)
 		}
-		tree := verityTree{hash: crypto.SHA256.New()}
+		tree := newVerityTree()
 		for rest := b; len(rest) > 0; {
 			c := rest[:min(len(rest), 100_003)]
 			tree.write(c)
@@ -75,12 +75,12 @@ func TestDigestTrees(t *testing.T) {
 	}
 	// 128 digests fill a page, 128*128 a page of the level above.
 	for _, n := range []int{128, 129, 128*128 - 1, 128 * 128, 128*128 + 1, 128*128*2 + 1} {
-		tree := verityTree{hash: crypto.SHA256.New()}
+		tree := newVerityTree()
 		var leaves []byte
 		for i := range n {
 			digest := sum(crypto.SHA256, word32(uint32(i)))
 			leaves = append(leaves, digest...)
-			tree.add(0, digest)
+			tree.add(0, [verityRootLen]byte(digest))
 		}
 		if !bytes.Equal(tree.root(), treeByTheBook(leaves)) {
 			t.Errorf("%d leaves: another root", n)
@@ -216,152 +216,6 @@ func TestSignersByAPILevel(t *testing.T) {
 	}
 }
 
-func TestJARSignatures(t *testing.T) {
-	t.Parallel()
-	k := keysOf(t)
-	files := sampleFiles(t, 28)
-	for _, key := range []testKey{k.rsa, k.ec, k.dsa} {
-		for _, h := range []crypto.Hash{crypto.MD5, crypto.SHA1, crypto.SHA224, crypto.SHA256, crypto.SHA384, crypto.SHA512} {
-			for i, digest := range []string{"SHA1", "SHA-256", "SHA-384", "SHA-512"} {
-				o := v1Options{file: "CERT", digest: digest, hash: h, attributes: i%2 == 0, sections: i >= 2}
-				what := fmt.Sprintf("%s %s, digests %s", key.kind, h, digest)
-				if key.kind == "DSA" && h == crypto.MD5 {
-					continue
-				}
-				s := verifyBytes(t, buildZIP(t, signV1(t, files, key, o), nil, ""))
-				expect(t, what, s, "v1", SignatureVerified, "")
-				if state, signers, reason := s.At(30); state != SignatureVerified || signers[0].Certificates[0].SHA1 != sha1Hex(key.cert) {
-					t.Errorf("%s: %s %q", what, state, reason)
-				}
-			}
-		}
-	}
-	both := signV1(t, signV1(t, files, k.rsa, v1Options{file: "A", digest: "SHA-256", hash: crypto.SHA256}), k.ec, v1Options{file: "B", digest: "SHA-256", hash: crypto.SHA256})
-	if _, signers, reason := verifyBytes(t, buildZIP(t, both, nil, "")).At(30); len(signers) != 2 {
-		t.Errorf("two signers: %d, %q", len(signers), reason)
-	}
-}
-
-func TestJARSignaturesThatFail(t *testing.T) {
-	t.Parallel()
-	k := keysOf(t)
-	files := sampleFiles(t, 28)
-	standard := v1Options{file: "CERT", digest: "SHA-256", hash: crypto.SHA256}
-	sign := func(change func(o *v1Options)) []zipFile {
-		o := standard
-		if change != nil {
-			change(&o)
-		}
-		return signV1(t, files, k.rsa, o)
-	}
-	replaced := func(name string, content []byte, deflate bool) []zipFile {
-		out := sign(nil)
-		for i := range out {
-			if out[i].name == name {
-				out[i].content, out[i].deflate = content, deflate
-			}
-		}
-		return out
-	}
-	without := func(name string) []zipFile {
-		var out []zipFile
-		for _, f := range sign(nil) {
-			if f.name != name {
-				out = append(out, f)
-			}
-		}
-		return out
-	}
-	signed := sign(nil)
-	lying := append([]zipFile(nil), signed...)
-	lying[1].local = func(b []byte) { copy(b[zipLocalLen:], "clasSes") }
-	long := append([]zipFile(nil), signed...)
-	long[1].central = func(b []byte) { le.PutUint32(b[24:], 3999) }
-	long[1].local = func(b []byte) { le.PutUint32(b[22:], 3999) }
-	for _, c := range []struct {
-		name    string
-		files   []zipFile
-		state   SignatureState
-		problem string
-	}{
-		{"file changed", replaced("classes.dex", []byte("other"), true), SignatureFailed, `"classes.dex": changed`},
-		{"file added", append(signed[:len(signed):len(signed)], zipFile{name: "extra", content: nil}), SignatureFailed, `"extra": not signed`},
-		{"file in META-INF added", append(signed[:len(signed):len(signed)], zipFile{name: "META-INF/x", content: nil}), SignatureVerified, ""},
-		{"file twice", append(signed[:len(signed):len(signed)], zipFile{name: "classes.dex", content: []byte("other")}), SignatureFailed, "twice"},
-		{"file gone", without("classes.dex"), SignatureFailed, "not in the APK"},
-		{"no manifest", without(jarManifestName), SignatureFailed, "no META-INF/MANIFEST.MF"},
-		{"no signature file", without("META-INF/CERT.SF"), SignatureFailed, "there is no META-INF/CERT.SF"},
-		{"local header has another name", lying, SignatureFailed, "local header has the name"},
-		{"longer than it claims", long, SignatureFailed, "longer than the central directory says"},
-		{"file that is not signed", sign(func(o *v1Options) { o.omit = "classes.dex" }), SignatureFailed, `"classes.dex": not signed`},
-		{"manifest changed", sign(func(o *v1Options) {
-			o.change = func(m, f, b []byte) ([]byte, []byte, []byte) {
-				return bytes.Replace(m, []byte("Digest: "), []byte("Digest:  "), 1), f, b
-			}
-		}), SignatureFailed, "section for"},
-		{"manifest's main part changed", sign(func(o *v1Options) {
-			o.change = func(m, f, b []byte) ([]byte, []byte, []byte) {
-				return bytes.Replace(m, []byte("test"), []byte("tset"), 1), f, b
-			}
-		}), SignatureFailed, "main part"},
-		{"section added to the manifest", sign(func(o *v1Options) {
-			o.change = func(m, f, b []byte) ([]byte, []byte, []byte) {
-				return append(m, "Name: more\r\nSHA-256-Digest: aGVsbG8=\r\n\r\n"...), f, b
-			}
-		}), SignatureFailed, `"more" is in the manifest but not in the APK`},
-		{"signature file changed", sign(func(o *v1Options) {
-			o.change = func(m, f, b []byte) ([]byte, []byte, []byte) { return m, append(f, "\r\n"...), b }
-		}), SignatureFailed, "does not verify"},
-		{"signature file changed under signed attributes", sign(func(o *v1Options) {
-			o.attributes = true
-			o.change = func(m, f, b []byte) ([]byte, []byte, []byte) { return m, append(f, "\r\n"...), b }
-		}), SignatureFailed, "digest is another file's"},
-		{"no PKCS#7", sign(func(o *v1Options) {
-			o.change = func(m, f, _ []byte) ([]byte, []byte, []byte) { return m, f, []byte("nothing") }
-		}), SignatureFailed, "no PKCS#7"},
-		{"manifest that is none", sign(func(o *v1Options) {
-			o.change = func(_, f, b []byte) ([]byte, []byte, []byte) { return []byte("nothing\n"), f, b }
-		}), SignatureFailed, "line without a name"},
-	} {
-		s := verifyBytes(t, buildZIP(t, c.files, nil, ""))
-		expect(t, c.name, s, "v1", c.state, c.problem)
-		if state, signers, _ := s.At(28); state != c.state || state != SignatureVerified && signers != nil {
-			t.Errorf("%s: at 28 %s, %d signers", c.name, state, len(signers))
-		}
-	}
-	if s := verifyBytes(t, buildZIP(t, files, nil, "")); len(s.Schemes) != 0 {
-		t.Errorf("unsigned: %+v", s.Schemes)
-	}
-}
-
-func TestStrippedAndOutdatedJARSignatures(t *testing.T) {
-	t.Parallel()
-	k := keysOf(t)
-	for _, c := range []struct {
-		announce string
-		target   uint32
-		want     map[int]SignatureState
-	}{
-		{"", 28, map[int]SignatureState{23: SignatureVerified, 24: SignatureVerified, 34: SignatureVerified}},
-		{"2", 28, map[int]SignatureState{23: SignatureVerified, 24: SignatureFailed, 34: SignatureFailed}},
-		{"3", 28, map[int]SignatureState{23: SignatureVerified, 27: SignatureVerified, 28: SignatureFailed}},
-		{"2, 3", 28, map[int]SignatureState{23: SignatureVerified, 24: SignatureFailed}},
-		{"", 30, map[int]SignatureState{29: SignatureVerified, 30: SignatureFailed}},
-	} {
-		files := signV1(t, sampleFiles(t, c.target), k.rsa, v1Options{file: "CERT", digest: "SHA-256", hash: crypto.SHA256, announce: c.announce})
-		s := verifyBytes(t, buildZIP(t, files, nil, ""))
-		for sdk, want := range c.want {
-			if state, _, reason := s.At(sdk); state != want {
-				t.Errorf("announces %q, target %d: at %d %s, %q", c.announce, c.target, sdk, state, reason)
-			}
-		}
-		s = verifyBytes(t, signBlock(t, files, testScheme{blockV2, []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}}))
-		if state, _, reason := s.At(34); state != SignatureVerified {
-			t.Errorf("announces %q, and v2 is there: %s, %q", c.announce, state, reason)
-		}
-	}
-}
-
 func TestVerifyWithinLimits(t *testing.T) {
 	t.Parallel()
 	k := keysOf(t)
@@ -445,6 +299,29 @@ func TestDamagedSigningBlocks(t *testing.T) {
 	}
 }
 
+// A digest by tree is only good for a signing block of whole pages.
+func TestTreesNeedWholePages(t *testing.T) {
+	t.Parallel()
+	files := sampleFiles(t, 28)
+	good := signBlock(t, files, testScheme{blockV2, []testSigner{{key: keysOf(t).ec, algorithms: []uint32{0x0423}}}})
+	directory := bytes.Index(good, []byte("PK\x01\x02"))
+	start := directory - int(le.Uint64(good[directory-24:])) - 8
+	expect(t, "whole pages", verifyBytes(t, good), "v2", SignatureVerified, "")
+	pairs := good[start+8 : directory-24]
+	for name, block := range map[string][]byte{
+		"moved":  append(make([]byte, 100), good[start:directory]...),
+		"longer": blockOf(append(bytes.Clone(pairs), pair(1, make([]byte, 88))...)),
+	} {
+		padding := make([]byte, start-bytesBefore(t, files))
+		expect(t, name, verifyBytes(t, buildZIP(t, files, append(padding, block...), "a comment")), "v2", SignatureFailed, "no whole pages")
+	}
+}
+
+// bytesBefore is where the directory of an unsigned APK begins.
+func bytesBefore(t *testing.T, files []zipFile) int {
+	return int(openTestAPK(t, buildZIP(t, files, nil, "")).zip.directory)
+}
+
 // A reader that fails makes the result unknown: the device could not be read, nobody cheated.
 func TestUnreadableAPK(t *testing.T) {
 	t.Parallel()
@@ -472,74 +349,21 @@ func (r brokenReader) ReadAt(b []byte, off int64) (int, error) {
 	return r.Reader.ReadAt(b, off)
 }
 
-func FuzzJARManifest(f *testing.F) {
-	f.Add([]byte("Manifest-Version: 1.0\r\n\r\nName: a\r\n b\r\nSHA1-Digest: x\r\n\r\n"))
-	f.Add([]byte("A: b\n\n\n\nName: c\n\nName: c\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := parseJARManifest(b)
-		if err != nil {
-			return
-		}
-		for name, s := range m.sections {
-			if got, ok := s.attr("name"); !ok || got != name || !bytes.Contains(b, s.raw) {
-				t.Errorf("section %q has the name %q", name, got)
+// BenchmarkContentDigests measures what verifying v2 or v3 costs: the digest of the whole APK.
+func BenchmarkContentDigests(b *testing.B) {
+	apk := buildZIP(b, []zipFile{{name: "big", content: make([]byte, 64<<20)}}, nil, "")
+	z := openTestAPK(b, apk).zip
+	for name, kind := range map[string]int{"sha256": chunkedSHA256, "sha512": chunkedSHA512, "verity": veritySHA256} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(apk)))
+			b.ReportAllocs()
+			for b.Loop() {
+				var want [apkDigestKinds]bool
+				want[kind] = true
+				if _, err := z.contentDigests(context.Background(), z.directory, want); err != nil {
+					b.Fatal(err)
+				}
 			}
-		}
-	})
-}
-
-func FuzzSignedFile(f *testing.F) {
-	k := keysOf(f)
-	f.Add(pkcs7(f, k.ec, crypto.SHA256, []byte("content"), true))
-	f.Add(pkcs7(f, k.dsa, crypto.SHA1, []byte("content"), false))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := parseSignedFile(b)
-		if err != nil {
-			return
-		}
-		if signer, err := p.verify([]byte("other content")); err == nil || signer.State == SignatureVerified {
-			t.Error("a signature over something else verifies")
-		}
-	})
-}
-
-// FuzzSigningBlock puts a block of any bytes before the directory of an APK.
-func FuzzSigningBlock(f *testing.F) {
-	k := keysOf(f)
-	files := sampleFiles(f, 28)
-	one := testSigner{key: k.ec, algorithms: []uint32{0x0201, 0x0423}, minSDK: 28, maxSDK: 40}
-	rotated := testSigner{key: k.ec, algorithms: []uint32{0x0201}, minSDK: 33, maxSDK: 40, attributes: [][]byte{lineage(f, []uint32{0x0103, 0x0201}, k.rsa, k.ec)}}
-	good := signBlock(f, files, testScheme{blockV2, []testSigner{one}}, testScheme{blockV3, []testSigner{one}}, testScheme{blockV31, []testSigner{rotated}})
-	directory := bytes.Index(good, []byte("PK\x01\x02"))
-	f.Add(good[directory-int(le.Uint64(good[directory-24:]))-8 : directory])
-	f.Add(blockOf(pair(blockV2, lp(lp(lp())))))
-	other := append(sampleFiles(f, 29), zipFile{name: "other"})
-	f.Fuzz(func(t *testing.T, block []byte) {
-		b := buildZIP(t, other, block, "")
-		s := verifyBytes(t, b)
-		for sdk := range 40 {
-			if state, _, _ := s.At(sdk); state == SignatureVerified {
-				t.Errorf("verified at %d, though the block is of another APK", sdk)
-			}
-		}
-	})
-}
-
-func FuzzAPK(f *testing.F) {
-	k := keysOf(f)
-	files := signV1(f, sampleFiles(f, 28), k.ec, v1Options{file: "CERT", digest: "SHA-256", hash: crypto.SHA256})
-	f.Add(signBlock(f, files, testScheme{blockV2, []testSigner{{key: k.ec, algorithms: []uint32{0x0201}}}}))
-	f.Add(buildZIP(f, files, nil, "comment"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		a, err := OpenAPK(bytes.NewReader(b), int64(len(b)))
-		if err != nil {
-			return
-		}
-		s := a.Verify(context.Background(), APKVerifyOptions{MaxContent: 1 << 20})
-		for sdk := 20; sdk < 40; sdk++ {
-			if state, signers, reason := s.At(sdk); (state == SignatureVerified) != (len(signers) > 0) || (state == SignatureVerified) != (reason == "") {
-				t.Errorf("at %d: %s, %d signers, %q", sdk, state, len(signers), reason)
-			}
-		}
-	})
+		})
+	}
 }

@@ -159,24 +159,24 @@ func (z *apkZip) addEntry(e APKEntry) {
 	z.entries = append(z.entries, e)
 	switch first, twice := z.index[e.Name]; {
 	case twice:
-		z.problems.add("%q: entries %d and %d have this name", e.Name, first, i)
+		z.problems.add("%q: entries %d and %d have this name", quotable(e.Name), first, i)
 	default:
 		z.index[e.Name] = i
 	}
 	switch {
 	case e.Name == "" || strings.IndexByte(e.Name, 0) >= 0 || !utf8.ValidString(e.Name):
-		z.problems.add("%q: not a name that Android accepts", e.Name)
+		z.problems.add("%q: not a name that Android accepts", quotable(e.Name))
 	case climbs(e.Name):
-		z.problems.add("%q: name leads out of the archive", e.Name)
+		z.problems.add("%q: name leads out of the archive", quotable(e.Name))
 	}
 	if e.Method != zipStored && e.Method != zipDeflated {
-		z.problems.add("%q: compression method %d, which Android takes for none", e.Name, e.Method)
+		z.problems.add("%q: compression method %d, which Android takes for none", quotable(e.Name), e.Method)
 	}
 	if e.flags&1 != 0 {
-		z.problems.add("%q: marked as encrypted, which Android ignores", e.Name)
+		z.problems.add("%q: marked as encrypted, which Android ignores", quotable(e.Name))
 	}
 	if e.header >= z.directory {
-		z.problems.add("%q: local header at %d, beyond the files' part", e.Name, e.header)
+		z.problems.add("%q: local header at %d, beyond the files' part", quotable(e.Name), e.header)
 	}
 }
 
@@ -193,42 +193,54 @@ func climbs(name string) bool {
 	return false
 }
 
-// data finds where an entry's content begins. lies says how the local header contradicts the
-// central directory; Android refuses to read such an entry, other readers are led astray.
-func (z *apkZip) data(e *APKEntry) (start int64, lies string, err error) {
+// zipLie is how a local header contradicts the central directory; readers that go by it are
+// led astray. Android refuses to read the entry when it is fatal.
+type zipLie struct {
+	text  string
+	fatal bool
+}
+
+// data finds where an entry's content begins; lie has no text when the headers agree.
+func (z *apkZip) data(e *APKEntry) (start int64, lie zipLie, err error) {
 	if e.header > z.directory-zipLocalLen {
-		return 0, "", &Error{Offset: e.header, Msg: fmt.Sprintf("%q: local header beyond the files' part", e.Name)}
+		return 0, lie, &Error{Offset: e.header, Msg: fmt.Sprintf("%q: local header beyond the files' part", quotable(e.Name))}
 	}
 	head, err := readFullAt(z.r, e.header, zipLocalLen)
 	if err != nil {
-		return 0, "", err
+		return 0, lie, err
 	}
 	if !bytes.HasPrefix(head, []byte("PK\x03\x04")) {
-		return 0, "", &Error{Offset: e.header, Msg: fmt.Sprintf("%q: no local header", e.Name)}
+		return 0, lie, &Error{Offset: e.header, Msg: fmt.Sprintf("%q: no local header", quotable(e.Name))}
 	}
 	nameLen := int(binary.LittleEndian.Uint16(head[26:]))
 	start = e.header + zipLocalLen + int64(nameLen) + int64(binary.LittleEndian.Uint16(head[28:]))
 	if length := e.stored(); start > z.directory || length > z.directory-start {
-		return 0, "", &Error{Offset: e.header, Msg: fmt.Sprintf("%q: %d bytes at %d do not fit before the central directory", e.Name, length, start)}
+		return 0, lie, &Error{Offset: e.header, Msg: fmt.Sprintf("%q: %d bytes at %d do not fit before the central directory", quotable(e.Name), length, start)}
 	}
 	name, err := readFullAt(z.r, e.header+zipLocalLen, nameLen)
 	if err != nil {
-		return 0, "", err
+		return 0, lie, err
 	}
-	flags := binary.LittleEndian.Uint16(head[6:])
-	described := flags&8 != 0 && e.flags&8 != 0 // sizes and checksum follow the content
+	lie = e.compare(head, string(name))
+	return start, lie, nil
+}
+
+// compare holds the local header against the entry, as libziparchive does.
+func (e *APKEntry) compare(head []byte, name string) zipLie {
+	flags, method := binary.LittleEndian.Uint16(head[6:]), binary.LittleEndian.Uint16(head[8:])
+	described := flags&8 != 0 // sizes and checksum follow the content
 	switch {
-	case string(name) != e.Name:
-		lies = fmt.Sprintf("%q: its local header has the name %q", e.Name, quotable(string(name)))
-	case binary.LittleEndian.Uint16(head[8:]) != e.Method:
-		lies = fmt.Sprintf("%q: local header has method %d, central directory %d", e.Name, binary.LittleEndian.Uint16(head[8:]), e.Method)
-	case (flags^e.flags)&1 != 0:
-		lies = fmt.Sprintf("%q: marked as encrypted in one of its two headers", e.Name)
+	case name != e.Name:
+		return zipLie{fmt.Sprintf("%q: its local header has the name %q; Android does not read it", quotable(e.Name), quotable(name)), true}
 	case !described && (binary.LittleEndian.Uint32(head[14:]) != e.crc ||
 		int64(binary.LittleEndian.Uint32(head[18:])) != e.CompressedSize || int64(binary.LittleEndian.Uint32(head[22:])) != e.UncompressedSize):
-		lies = fmt.Sprintf("%q: local header and central directory have other sizes or checksums", e.Name)
+		return zipLie{fmt.Sprintf("%q: local header and central directory have other sizes or checksums; Android does not read it", quotable(e.Name)), true}
+	case method != e.Method:
+		return zipLie{fmt.Sprintf("%q: local header has method %d, central directory %d", quotable(e.Name), method, e.Method), false}
+	case (flags^e.flags)&1 != 0:
+		return zipLie{fmt.Sprintf("%q: marked as encrypted in one of its two headers", quotable(e.Name)), false}
 	}
-	return start, lies, nil
+	return zipLie{}
 }
 
 // stored is how many bytes of the file the entry takes, as Android reads it.
