@@ -241,14 +241,14 @@ func (l *stixLoader) pattern(o *stixObject, at int64) {
 			e.id = l.b.put([]byte(clip(o.ID, 100)))
 		}
 		if err := l.b.add(t.kind, t.value, e); err != nil {
-			l.list.trouble(Note{ID: o.ID, At: at, Value: t.value, What: troubleOf(t.kind, err), Why: err.Error()})
+			l.list.trouble(Note{ID: o.ID, At: at, Value: t.value, What: troubleOf(err), Why: err.Error()})
 		}
 	}
 }
 
 // troubleOf tells a value that would match too much, and a path that Linux has none of, from one
 // that has not the form of its kind.
-func troubleOf(kind scanner.IndicatorKind, err error) Trouble {
+func troubleOf(err error) Trouble {
 	switch {
 	case errors.Is(err, errBroad):
 		return Rejected
