@@ -27,7 +27,7 @@ const (
 var errTooMuch = fmt.Errorf("more than %d entries or %d bytes of values", maxEntries, maxBytes)
 
 // errBroad says that an indicator would match what is on every device.
-var errBroad = errors.New("matches too much")
+var errBroad = errors.New("it would match too much")
 
 // errRelative says that a path begins at an app's own folder or a drive, as on other systems.
 var errRelative = errors.New("no absolute path of Linux")
@@ -186,7 +186,7 @@ func urlKey(value string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if addr, err := netip.ParseAddr(host); err == nil {
+	if addr, ok := parseAddr(host); ok {
 		return key, checkAddress(addr)
 	}
 	if name, _ := appendHost(nil, host); rest == "" || !bytes.Contains(name, []byte(".")) {

@@ -221,7 +221,10 @@ func reduce(facts []fact) (term, *problem) {
 
 // merge gives the fact that stands for two of the same object.
 func merge(a, b fact) (fact, bool) {
-	if a.field.object != b.field.object {
+	switch {
+	case a == b:
+		return a, true
+	case a.field.object != b.field.object:
 		return fact{}, false
 	}
 	hash := a.field.kind == scanner.IndicatorFileHash || a.field.kind == scanner.IndicatorCertificate

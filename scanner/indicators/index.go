@@ -103,8 +103,8 @@ func (x *Index) Match(kind scanner.IndicatorKind, value string) []scanner.Indica
 	case scanner.IndicatorURL:
 		return x.matchURL(buf, value)
 	case scanner.IndicatorIP:
-		addr, err := netip.ParseAddr(value)
-		if err != nil {
+		addr, ok := parseAddr(value)
+		if !ok {
 			return nil
 		}
 		return x.matchAddr(nil, buf, addr)
@@ -148,7 +148,7 @@ func (x *Index) matchKey(out []scanner.IndicatorMatch, kind int, key []byte) []s
 
 // matchHost adds what a host name meets, itself or through a parent domain.
 func (x *Index) matchHost(out []scanner.IndicatorMatch, buf []byte, host string) []scanner.IndicatorMatch {
-	if addr, err := netip.ParseAddr(host); err == nil {
+	if addr, ok := parseAddr(host); ok {
 		return x.matchAddr(out, buf, addr)
 	}
 	name, err := appendHost(buf[:0], host)

@@ -103,6 +103,16 @@ func appendPrefix(buf []byte, addr netip.Addr, bits int) []byte {
 	return append(append(buf, a[:]...), byte(bits))
 }
 
+// parseAddr reads an address. What cannot be one is told without the error that netip would
+// allocate: a host name ends in no digit and holds no colon.
+func parseAddr(s string) (netip.Addr, bool) {
+	if s == "" || !isDigit(s[len(s)-1]) && strings.IndexByte(s, ':') < 0 {
+		return netip.Addr{}, false
+	}
+	addr, err := netip.ParseAddr(s)
+	return addr.WithZone(""), err == nil
+}
+
 // parsePrefix reads an address, or a network in CIDR form. bits counts from the start of the IPv6
 // form.
 func parsePrefix(s string) (addr netip.Addr, bits int, err error) {
@@ -117,11 +127,11 @@ func parsePrefix(s string) (addr netip.Addr, bits int, err error) {
 		}
 		return addr, bits, nil
 	}
-	addr, err = netip.ParseAddr(s)
-	if err != nil {
+	addr, ok := parseAddr(s)
+	if !ok {
 		return addr, 0, errIP
 	}
-	return addr.WithZone(""), 128, nil
+	return addr, 128, nil
 }
 
 // prefixText gives the text of an address key.
@@ -176,8 +186,9 @@ func splitURL(s string) (host, port, rest string, err error) {
 // is.
 func appendURL(buf []byte, host, port, rest string) ([]byte, error) {
 	start := len(buf)
-	if addr, err := netip.ParseAddr(host); err == nil {
-		buf = addr.Unmap().WithZone("").AppendTo(buf)
+	var err error
+	if addr, ok := parseAddr(host); ok {
+		buf = addr.Unmap().AppendTo(buf)
 	} else if buf, err = appendHost(buf, host); err != nil {
 		return buf, err
 	}
