@@ -95,10 +95,10 @@ func loadHosts(b *builder, list *List, number uint16, src []byte) error {
 		line++
 		text, _, _ := bytes.Cut(text, []byte("#"))
 		hosts := strings.Fields(clip(string(text), maxValue))
-		if len(hosts) > 1 && blocks(hosts[0]) {
+		switch {
+		case len(hosts) > 1 && blocks(hosts[0]):
 			hosts = hosts[1:]
-		}
-		if list.Indicators == 0 && len(hosts) > 0 && (len(hosts) > 1 || !strings.Contains(hosts[0], ".")) {
+		case list.Indicators == 0 && len(hosts) > 0 && (len(hosts) > 1 || !strings.Contains(hosts[0], ".")):
 			return errOtherFormat
 		}
 		for _, h := range hosts {

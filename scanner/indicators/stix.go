@@ -90,17 +90,14 @@ func loadSTIX(b *builder, list *List, number uint16, r io.Reader) error {
 func (l *stixLoader) read(r io.Reader) error {
 	lim := &objectReader{r: r, left: maxObject}
 	dec := json.NewDecoder(lim)
-	at := func(err error) error {
-		var syntax *json.SyntaxError
+	at := func(err error) error { // the decoder knows where the value that failed begins, not more
 		switch {
 		case lim.over:
 			err = errObjectSize
-		case errors.As(err, &syntax):
-			return fmt.Errorf("byte %d: %w", syntax.Offset, err)
 		case errors.Is(err, io.EOF):
 			err = io.ErrUnexpectedEOF
 		}
-		return fmt.Errorf("byte %d: %w", dec.InputOffset(), err)
+		return fmt.Errorf("after byte %d: %w", dec.InputOffset(), err)
 	}
 	if t, err := dec.Token(); err != nil {
 		return at(err)

@@ -54,6 +54,9 @@ func appendHost(buf []byte, s string) ([]byte, error) {
 		}
 		buf = append(buf, c)
 	}
+	if label == 0 {
+		return buf, errHost
+	}
 	return buf, nil
 }
 
