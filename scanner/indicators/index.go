@@ -63,7 +63,13 @@ type entry struct {
 func (x *Index) text(s span) []byte { return x.bytes[s.at : s.at+s.len] }
 
 // Len gives the number of entries.
-func (x *Index) Len() int { return len(x.entries) }
+func (x *Index) Len() int {
+	n := 0
+	for i := range x.lists {
+		n += x.lists[i].Total()
+	}
+	return n
+}
 
 // Lists says what was loaded from where.
 func (x *Index) Lists() []List { return x.lists }
