@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -219,6 +220,9 @@ func loadIndicators(paths []string) (scanner.Matcher, error) {
 	set, err := indicators.Load(paths...)
 	if err != nil {
 		return nil, &hinted{err, "see 'picket indicators check'"}
+	}
+	if set.Len() == 0 {
+		return nil, &hinted{errors.New("the lists of indicators hold none that can be used"), "see 'picket indicators check --verbose'"}
 	}
 	return set, nil
 }

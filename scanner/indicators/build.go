@@ -19,12 +19,17 @@ import (
 	"picket/scanner"
 )
 
-const (
-	maxEntries = 4 << 20 // of all lists together
-	maxBytes   = 1 << 30 // of their values, keys and ids together
-)
+// maxName bounds the name of what an indicator points to, in bytes.
+const maxName = 200
 
-var errTooMuch = fmt.Errorf("more than %d entries or %d bytes of values", maxEntries, maxBytes)
+// limits bound what lists may make the index hold.
+type limits struct {
+	entries int // of all lists together
+	bytes   int // of their values, keys and ids together
+	objects int // of one STIX bundle
+}
+
+var errTooMuch = errors.New("more indicators than an index takes")
 
 // errBroad says that an indicator would match what is on every device.
 var errBroad = errors.New("it would match too much")
@@ -41,13 +46,16 @@ func rejectf(format string, args ...any) error {
 type builder struct {
 	x      *Index
 	labels map[label]uint32
+	limits limits
 }
 
-func newBuilder() *builder { return &builder{x: &Index{}, labels: map[label]uint32{}} }
+func newBuilder() *builder {
+	return &builder{x: &Index{}, labels: map[label]uint32{}, limits: limits{entries: 2 << 20, bytes: 256 << 20, objects: 2 << 20}}
+}
 
 // label gives the number of a name and class.
 func (b *builder) label(name, class string) uint32 {
-	l := label{strings.ToValidUTF8(clip(name, 200), ""), class}
+	l := label{strings.ToValidUTF8(clip(name, maxName), ""), class}
 	n, ok := b.labels[l]
 	if !ok {
 		n = uint32(len(b.x.labels))
@@ -64,7 +72,9 @@ func (b *builder) put(s []byte) span {
 }
 
 // full reports that no more is taken.
-func (b *builder) full() bool { return len(b.x.entries) >= maxEntries || len(b.x.bytes) >= maxBytes }
+func (b *builder) full() bool {
+	return len(b.x.entries) >= b.limits.entries || len(b.x.bytes) >= b.limits.bytes
+}
 
 // add takes a value of a kind under what e says of it. The kind is made right first: a name that
 // is an address, a domain that is a URL. An error that is errBroad says that the value would
@@ -249,7 +259,7 @@ func isPublicKey(digest []byte) bool { return slices.Contains(publicKeys, hex.En
 // finish sorts the entries, counts them list by list and drops what one list says twice.
 func (b *builder) finish() *Index {
 	x := b.x
-	slices.SortStableFunc(x.entries, x.order)
+	slices.SortFunc(x.entries, x.order)
 	kept := x.entries[:0]
 	var bits [129]bool
 	for i := range x.entries {
@@ -301,18 +311,17 @@ func (l *List) count(e *entry) {
 	}
 }
 
-// days gives a time of RFC 3339 as days since 1970; 0 when it is none.
-func days(s string) int32 {
+// seconds gives a time of RFC 3339 as seconds since 1970; 0 when it is none.
+func seconds(s string) int64 {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
 		return 0
 	}
-	d := t.Unix() / 86400
-	if d <= 0 || d > math.MaxInt32 {
-		return 0
-	}
-	return int32(d)
+	return max(t.Unix(), 0)
 }
+
+// days gives a time of RFC 3339 as days since 1970; 0 when it is none.
+func days(s string) int32 { return int32(min(seconds(s)/86400, math.MaxInt32)) }
 
 func day(n int32) string {
 	if n == 0 {

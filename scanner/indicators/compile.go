@@ -125,7 +125,7 @@ func lookUp(c *comparison) (field, *problem) {
 	f := field{object: c.object}
 	props := strings.Join(c.path, ".")
 	switch c.object + ":" + props {
-	case "domain-name:value", "hostname:value", "network-traffic:dst_ref.value":
+	case "domain-name:value", "network-traffic:dst_ref.value":
 		f.kind = scanner.IndicatorDomain // an address is told from a name by its form
 	case "url:value":
 		f.kind = scanner.IndicatorURL

@@ -16,6 +16,7 @@ type echapLoader struct {
 	b      *builder
 	list   *List
 	number uint16
+	full   bool // a value found no room
 }
 
 // loadEchap adds the applications of a YAML list. An error names the line.
@@ -33,12 +34,11 @@ func loadEchap(b *builder, list *List, number uint16, src []byte) error {
 			return errOtherFormat
 		}
 	}
-	l := &echapLoader{b, list, number}
+	l := &echapLoader{b: b, list: list, number: number}
 	for _, app := range apps {
-		if b.full() {
+		if l.app(app); l.full {
 			return fmt.Errorf("line %d: %w", app.Line, errTooMuch)
 		}
-		l.app(app)
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ func (l *echapLoader) each(name string, v *yaml.Node, use func(*yaml.Node)) {
 		l.list.Indicators++
 		switch {
 		case l.b.full():
-			l.note(name, item, NotSupported, errTooMuch.Error())
+			l.full = true
 			return
 		case item.Kind != yaml.ScalarNode:
 			l.note(name, item, NotUnderstood, "no plain value")

@@ -237,7 +237,7 @@ func (x *Index) value(e *entry) string {
 	return string(key)
 }
 
-// order sorts entries by kind, key and list.
+// order sorts entries by kind, key, list and, last, their place.
 func (x *Index) order(a, b entry) int {
-	return cmp.Or(cmp.Compare(a.kind, b.kind), bytes.Compare(x.text(a.key), x.text(b.key)), cmp.Compare(a.list, b.list), cmp.Compare(a.label, b.label))
+	return cmp.Or(cmp.Compare(a.kind, b.kind), bytes.Compare(x.text(a.key), x.text(b.key)), cmp.Compare(a.list, b.list), cmp.Compare(a.label, b.label), cmp.Compare(a.key.at, b.key.at))
 }

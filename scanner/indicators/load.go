@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	maxSTIX  = 512 << 20 // bytes of a bundle; it is streamed
+	maxSTIX  = 256 << 20 // bytes of a bundle; it is streamed
 	maxCSV   = 64 << 20  // bytes of a CSV or hosts file
 	maxYAML  = 4 << 20   // bytes of a YAML file
 	maxFiles = 10_000    // in all folders together

@@ -1,6 +1,7 @@
 package indicators
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +12,7 @@ import (
 	"picket/scanner"
 )
 
-// maxObject bounds one object of a bundle, and so what is in memory of the file at once.
+// maxObject bounds one object of a bundle in bytes, and so what is in memory of the file at once.
 const maxObject = 8 << 20
 
 // errOtherFormat says that a file is well formed and is no list of indicators.
@@ -59,8 +60,8 @@ type stixLoader struct {
 // stixIndicator is an indicator whose entries await their name.
 type stixIndicator struct {
 	id       uint64
-	modified string
-	first    int // its entries in the builder
+	modified int64 // seconds since 1970; 0 unknown
+	first    int   // its entries in the builder
 	end      int
 	name     string // its own, when nothing better is related
 	class    string
@@ -144,17 +145,22 @@ func (l *stixLoader) objects(dec *json.Decoder, lim *objectReader) error {
 	} else if t != json.Delim('[') {
 		return errors.New("objects is no array")
 	}
-	for dec.More() {
+	for n := 0; dec.More(); n++ {
+		if n == l.b.limits.objects {
+			return fmt.Errorf("more than %d objects", n)
+		}
 		lim.grant(dec)
 		at := dec.InputOffset()
 		var o stixObject
 		err := dec.Decode(&o)
 		var wrong *json.UnmarshalTypeError
 		switch {
-		case errors.As(err, &wrong):
-			l.list.Indicators++
-			l.list.trouble(Note{ID: o.ID, At: at, What: NotUnderstood, Why: fmt.Sprintf("%s is %s", wrong.Field, wrong.Value)})
-		case err != nil:
+		case errors.As(err, &wrong) && (o.Type == "indicator" || o.Type == "relationship" || o.Type == ""): // the rest was decoded
+			if o.Type != "relationship" {
+				l.list.Indicators++
+			}
+			l.list.trouble(Note{ID: o.ID, At: at, What: NotUnderstood, Why: fmt.Sprintf("%s is %s", cmp.Or(wrong.Field, "the object"), wrong.Value)})
+		case err != nil && wrong == nil:
 			return err
 		case l.b.full():
 			return errTooMuch
@@ -183,20 +189,19 @@ func (l *stixLoader) object(o *stixObject, at int64) {
 		}
 	default:
 		if o.Name != "" {
-			l.named[id] = label{o.Name, classOf(append(append(o.MalwareTypes, o.Labels...), o.Name, o.Description)...)}
+			l.named[id] = label{clip(o.Name, maxName), classOf(append(append(o.MalwareTypes, o.Labels...), o.Name, o.Description)...)}
 		}
 	}
 }
 
 func (l *stixLoader) indicator(id uint64, o *stixObject, at int64) {
 	l.list.Indicators++
-	ind := stixIndicator{id: id, modified: o.Modified, first: len(l.b.x.entries), name: o.Name, class: classOf(append(o.IndicatorTypes, o.Labels...)...)}
+	ind := stixIndicator{id: id, modified: seconds(o.Modified), first: len(l.b.x.entries), name: clip(o.Name, maxName), class: classOf(append(o.IndicatorTypes, o.Labels...)...)}
 	if prev, ok := l.byID[id]; ok {
-		if l.indicators[prev].modified > o.Modified {
-			l.list.Duplicates++
+		l.list.Duplicates++
+		if l.indicators[prev].modified > ind.modified {
 			return
 		}
-		l.list.Duplicates++
 		l.indicators[prev].dropped = true
 	}
 	l.byID[id] = len(l.indicators)

@@ -1,6 +1,7 @@
 package indicators
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -87,6 +88,7 @@ func TestSTIXTroubles(t *testing.T) {
 		indicatorOf("revoked", "[app:id='com.revoked']", `, "revoked": true`),
 		indicatorOf("yara", "rule x {}", `, "pattern_type": "yara"`),
 		indicatorOf("typed", "[app:id='com.typed']", `, "labels": "no array"`),
+		`{"type": "course-of-action", "id": "course-of-action--1", "name": "x", "labels": {"not": "an array"}}`, // about no indicator
 		indicatorOf("profile", "[configuration-profile:id='x']", ``),
 		indicatorOf("relative", "[file:path='Library/x']", ``),
 		indicatorOf("old", "[app:id='com.old']", ``), later("old", "[app:id='com.new']", ``), indicatorOf("old", "[app:id='com.older']", ``),
@@ -189,6 +191,43 @@ func TestLargeBundle(t *testing.T) {
 	x := b.finish()
 	if got := x.Match(scanner.IndicatorDomain, "www.n19999.evil.example"); x.Len() != 20_000 || len(got) != 1 || got[0].Name != "F" {
 		t.Errorf("%d entries, %+v", x.Len(), got)
+	}
+}
+
+// TestLimits holds every format to the bounds of an index, and a list that passes them to leaving
+// nothing behind.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		limits       limits
+		format, text string
+		want         string
+	}{
+		"entries":       {limits{2, 1000, 1000}, "stix", "", "after byte "},
+		"bytes":         {limits{1000, 100, 1000}, "stix", "", errTooMuch.Error()},
+		"objects":       {limits{1000, 1000, 3}, "stix", "", "more than 3 objects"},
+		"applications":  {limits{2, 1000, 0}, "echap", echapList, "line "},
+		"application":   {limits{1, 1000, 0}, "echap", "- name: A\n  packages: [com.a, com.b]\n", "line 1"},
+		"rows":          {limits{1, 1000, 0}, "csv", "type,indicator,app\ndomain,a.example,A\ndomain,b.example,A\n", "line 3"},
+		"lines":         {limits{1, 1000, 0}, "hosts", "a.example\nb.example\n", "line 2"},
+		"within limits": {limits{6, 1000, 11}, "stix", "", ""},
+	} {
+		b := newBuilder()
+		b.limits = c.limits
+		var r io.Reader = strings.NewReader(c.text)
+		if c.text == "" {
+			r = &bundleReader{n: 5}
+		}
+		err := b.load(List{Name: "list", Format: c.format}, r)
+		if err == nil {
+			err = errors.New("")
+		}
+		if !strings.Contains(err.Error(), c.want) || c.want == "" && err.Error() != "" {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+		if c.want != "" && len(b.finish().entries) > 0 {
+			t.Errorf("%s: entries are left", name)
+		}
 	}
 }
 
