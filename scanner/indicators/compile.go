@@ -9,9 +9,11 @@ import (
 	"picket/scanner"
 )
 
-// maxAlternatives bounds the ways in which one pattern can be met, once AND over OR is
-// multiplied out.
-const maxAlternatives = 4096
+const (
+	maxProduct  = 64 // ways to meet a pattern, once AND over OR is multiplied out
+	maxTogether = 16 // comparisons that one object must meet together
+	maxProblems = 16 // that are told of one pattern
+)
 
 // term is one way to meet a pattern: a value of a kind.
 type term struct {
@@ -37,7 +39,7 @@ func compile(n *node) (terms []term, problems []problem) {
 		t, p := reduce(alt)
 		if p == nil {
 			terms = append(terms, t)
-		} else if !slices.Contains(problems, *p) {
+		} else if len(problems) < maxProblems && !slices.Contains(problems, *p) {
 			problems = append(problems, *p)
 		}
 	}
@@ -75,8 +77,8 @@ func alternatives(n *node) ([][]fact, *problem) {
 		if p != nil {
 			return nil, p
 		}
-		if len(out)*len(alts) > maxAlternatives {
-			return nil, &problem{NotSupported, fmt.Sprintf("more than %d ways to meet it", maxAlternatives)}
+		if len(out) > 0 && len(alts) > 0 && (len(out)*len(alts) > maxProduct || len(out[0])+len(alts[0]) > maxTogether) {
+			return nil, &problem{NotSupported, fmt.Sprintf("more than %d ways to meet it, or of %d comparisons together", maxProduct, maxTogether)}
 		}
 		next := make([][]fact, 0, len(out)*len(alts))
 		for _, a := range out {

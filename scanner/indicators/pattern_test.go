@@ -1,6 +1,7 @@
 package indicators
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +104,7 @@ func TestHostilePatterns(t *testing.T) {
 		"deeper":   {"[" + strings.Repeat("(", 5000) + "app:id='a'" + strings.Repeat(")", 5000) + "]", "parentheses"},
 		"path":     {"[app" + ":a" + strings.Repeat(".a", 200) + "='a']", "too many parts"},
 		"brackets": {strings.Repeat("[", 100_000), "object type"},
+		"together": {"[app:id='a'" + strings.Repeat(" AND app:id='a'", 4000) + "]", "comparisons together"},
 		"product":  {"[" + strings.Join(wide, " AND ") + "]", "ways to meet it"},
 	} {
 		n, err := parsePattern(c.pattern)
@@ -115,6 +117,15 @@ func TestHostilePatterns(t *testing.T) {
 		if !strings.Contains(have, c.want) {
 			t.Errorf("%s: %q does not say %q", name, have, c.want)
 		}
+	}
+	var unknown []string
+	for i := range 4000 {
+		unknown = append(unknown, fmt.Sprintf("app:x%d='a'", i))
+	}
+	if n, err := parsePattern("[" + strings.Join(unknown, " OR ") + "]"); err != nil {
+		t.Error(err)
+	} else if _, problems := compile(&n); len(problems) != maxProblems {
+		t.Errorf("%d problems are told", len(problems))
 	}
 	// As many comparisons as are allowed are taken.
 	n, err := parsePattern("[" + strings.Repeat("app:id='a' OR ", maxTerms-1) + "app:id='b']")
