@@ -44,7 +44,7 @@ type IndicatorMatch struct {
 	Until   string        `json:"until,omitempty"`   // YYYY-MM-DD that it is valid until; empty for ever
 	Licence string        `json:"licence,omitempty"` // of the list, when it says
 	ID      string        `json:"id,omitempty"`      // of the indicator in its list
-	// Weak says that the match alone proves little: a process name that the kernel cut, a vendor's
-	// website rather than its server, a signing key that is public.
+	// Weak says that the match alone proves little: a process name that is short or that the kernel
+	// cut, a vendor's website rather than its server, a signing key that is public.
 	Weak bool `json:"weak,omitempty"`
 }

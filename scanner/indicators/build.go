@@ -19,6 +19,9 @@ import (
 	"picket/scanner"
 )
 
+// shortName is the length below which a process name proves little.
+const shortName = 4
+
 // maxName bounds the name of what an indicator points to, in bytes.
 const maxName = 200
 
@@ -142,12 +145,18 @@ func makeKey(kind scanner.IndicatorKind, value string) (key []byte, text string,
 		if value == "" || strings.ContainsAny(value, " \t\r\n/") {
 			return nil, "", false, errors.New("no name of its kind")
 		}
+		if slices.Contains(stockPackages, value) && kind == scanner.IndicatorPackage {
+			return nil, "", false, rejectf("a package of every Android system")
+		}
 		return []byte(value), "", false, nil
 	case scanner.IndicatorProcess:
 		if value == "" {
 			return nil, "", false, errEmpty
 		}
-		return []byte(value), "", false, nil
+		if slices.Contains(stockProcesses, value) {
+			return nil, "", false, rejectf("a process of every Android or Linux system")
+		}
+		return []byte(value), "", len(value) < shortName, nil
 	case scanner.IndicatorCertificate, scanner.IndicatorFileHash:
 		if key, err = appendDigest(nil, value); err == nil && kind == scanner.IndicatorFileHash && isEmptyFile(key) {
 			err = rejectf("the digest of an empty file")

@@ -29,7 +29,7 @@ func TestMatch(t *testing.T) {
 	x := indexOf(t,
 		"package=com.evil.app", "certificate="+strings.ToUpper(sha), "file-hash="+sha[:40], "domain=evil.example", "domain=*.Star.Example.",
 		"domain=198.51.100.7", "domain=other.example/drop", "url=https://User@Files.Example:443/a/b/#top", "url=http://files.example:8080/c?id=1", "url=hxxp://whole.example/",
-		"url=http://[2001:db8::5]/x", "ip=192.0.2.0/24", "ip=192.0.2.9", "ip=2001:db8:1::/48", "process=shortd", "process=com.evil.longprocess", "process=verylongdaemonname",
+		"url=http://[2001:db8::5]/x", "ip=192.0.2.0/24", "ip=192.0.2.9", "ip=2001:db8:1::/48", "process=shortd", "process=bh", "process=com.evil.longprocess", "process=verylongdaemonname",
 		"file-name=evil.so", "file-name=/data/local/tmp/x/evil.bin", "file-path=/data/local/tmp/wd/", "property=sys.evil", "email=Bad@Mail.example")
 	for _, c := range []struct {
 		kind  scanner.IndicatorKind
@@ -48,7 +48,7 @@ func TestMatch(t *testing.T) {
 		{"url", "https://whole.example/any/thing", "whole.example"}, {"url", "https://sub.evil.example/x", "evil.example"}, {"url", "http://192.0.2.9/", "192.0.2.0/24 192.0.2.9"},
 		{"url", "http://[2001:DB8::5]:80/x/y", "2001:db8::5/x"}, {"url", "https://evil.example@good.example/", ""}, {"url", "https://other.example/drop", "other.example/drop"}, {"domain", "other.example", ""}, {"url", "://", ""}, {"url", "http://[::1", ""},
 		{"ip", "192.0.2.9", "192.0.2.0/24 192.0.2.9"}, {"ip", "::ffff:192.0.2.9", "192.0.2.0/24 192.0.2.9"}, {"ip", "192.0.3.9", ""}, {"ip", "2001:db8:1:2::3", "2001:db8:1::/48"}, {"ip", "2001:db8:2::1", ""}, {"ip", "192.0.2.0/24", ""}, {"ip", "x", ""},
-		{"process", "shortd", "shortd"}, {"process", "shortdx", ""}, {"process", "com.evil.longprocess", "com.evil.longprocess"}, {"process", "com.evil.longpr", "~com.evil.longprocess"}, {"process", "vil.longprocess", "~com.evil.longprocess"},
+		{"process", "shortd", "shortd"}, {"process", "bh", "~bh"}, {"process", "shortdx", ""}, {"process", "com.evil.longprocess", "com.evil.longprocess"}, {"process", "com.evil.longpr", "~com.evil.longprocess"}, {"process", "vil.longprocess", "~com.evil.longprocess"},
 		{"process", "verylongdaemonn", "~verylongdaemonname"}, {"process", "longdaemonname", ""}, {"process", "verylongdaemon", ""},
 		{"file-name", "evil.so", "evil.so"}, {"file-name", "/vendor/lib/evil.so", "evil.so"}, {"file-name", "evil.so.1", ""}, {"file-name", "evil.bin", ""}, {"file-path", "/data/local/tmp/x/evil.bin", "/data/local/tmp/x/evil.bin"},
 		{"file-path", "/data/local/tmp/wd", "/data/local/tmp/wd"}, {"file-path", "/data/local/tmp/wd/fs.db", "/data/local/tmp/wd"}, {"file-path", "/data/local/tmp/wdx", ""}, {"file-path", "/data/local/tmp", ""}, {"file-path", "data/local/tmp/wd", ""}, {"file-path", "/", ""},
@@ -79,6 +79,7 @@ func TestTooBroad(t *testing.T) {
 		{"domain", "evil.co.uk", false}, {"domain", "x.github.io", false}, {"domain", "bucket.s3.eu-central-1.amazonaws.com", false}, {"domain", "go.example", false}, {"url", "https://github.com/who/what", false},
 		{"ip", "127.0.0.1", true}, {"ip", "192.168.1.1", true}, {"ip", "10.0.0.0/8", true}, {"ip", "0.0.0.0/0", true}, {"ip", "8.0.0.0/7", true}, {"ip", "::1", true}, {"ip", "::ffff:127.0.0.1", true}, {"ip", "2000::/3", true}, {"url", "http://192.168.0.1/x", true},
 		{"ip", "203.0.113.0/24", false}, {"ip", "8.8.8.8", false}, {"ip", "2001:db8::/32", false},
+		{"process", "gatekeeperd", true}, {"process", "zygote64", true}, {"process", "roleaccountd", false}, {"package", "com.google.android.gms", true}, {"package", "com.google.android.gms.x", false},
 		{"file-path", "/", true}, {"file-path", "/data/", true}, {"file-path", "/data/local/../local/tmp", true}, {"file-path", "/evil", false},
 		{"file-hash", "d41d8cd98f00b204e9800998ecf8427e", true}, {"file-hash", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", true}, {"file-hash", strings.Repeat("0", 32), false},
 	} {

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
-	"time"
 
 	"picket/scanner"
 )
@@ -23,18 +22,10 @@ func sharedLists(tb testing.TB) string {
 func TestRealLists(t *testing.T) {
 	t.Parallel()
 	dir := sharedLists(t)
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	start := time.Now()
 	x, err := Load(dir)
-	took := time.Since(start)
 	if err != nil {
 		t.Fatal(err)
 	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	t.Logf("%d entries of %d lists in %s; %d KB kept, %d KB of values, %d allocated in all", x.Len(), len(x.Lists()), took, (after.HeapAlloc-before.HeapAlloc)>>10, len(x.bytes)>>10, (after.TotalAlloc-before.TotalAlloc)>>10)
 	for _, l := range x.Lists() {
 		t.Logf("%-70s %5d indicators %5d entries %4d duplicates %v %v", l.Name, l.Indicators, l.Total(), l.Duplicates, l.Entries, l.Troubles)
 		for _, n := range l.Notes {
@@ -60,10 +51,22 @@ func TestRealLists(t *testing.T) {
 
 func BenchmarkLoadRealLists(b *testing.B) {
 	dir := sharedLists(b)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	x, err := Load(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	kept := int64(after.HeapAlloc) - int64(before.HeapAlloc)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Load(dir); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric(float64(kept), "kept-B")
+	b.ReportMetric(float64(x.Len()), "entries")
 }

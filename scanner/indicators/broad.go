@@ -39,3 +39,15 @@ func tooBroad(host string) string {
 	}
 	return ""
 }
+
+// stockProcesses run on every Android or Linux system. Lists made for other systems name some:
+// gatekeeperd is a disguise on iOS, and Android's keeper of the lock screen.
+var stockProcesses = []string{"adbd", "apexd", "app_process", "app_process32", "app_process64", "artd", "audioserver", "bash", "bluetoothd", "bootanimation", "cameraserver", "credstore", "cron",
+	"crond", "dbus-daemon", "dex2oat", "dhcpcd", "dnsmasq", "drmserver", "gatekeeperd", "gpuservice", "healthd", "hostapd", "hwservicemanager", "idmap2d", "incidentd", "init", "installd", "iorapd",
+	"keystore", "keystore2", "kthreadd", "lmkd", "logcat", "logd", "mdnsd", "media.codec", "media.extractor", "media.metrics", "mediaserver", "mtpd", "netd", "odsign", "prng_seeder", "racoon", "rild", "sdcard",
+	"secure_element", "servicemanager", "sh", "sshd", "statsd", "storaged", "surfaceflinger", "system_server", "systemd", "systemd-journald", "systemd-logind", "systemd-udevd", "thermalserviced", "tombstoned",
+	"toybox", "traced", "traced_probes", "udevd", "ueventd", "update_engine", "vndservicemanager", "vold", "webview_zygote", "wificond", "wpa_supplicant", "zygote", "zygote64"}
+
+// stockPackages are on every Android system, or on every one with Google's services.
+var stockPackages = []string{"android", "com.android.phone", "com.android.providers.settings", "com.android.providers.telephony", "com.android.server.telecom", "com.android.settings", "com.android.shell",
+	"com.android.systemui", "com.android.vending", "com.google.android.gms", "com.google.android.gsf", "com.google.android.webview"}
