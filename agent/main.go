@@ -101,7 +101,7 @@ which checks it could not make.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{&hinted{err, "see '" + cmd.CommandPath() + " --help'"}}
 	})
-	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(),
+	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(), indicatorsCommand(),
 		versionCommand(), completionCommand(), manCommand())
 	return root
 }

@@ -16,6 +16,7 @@ func scanCommand() *cobra.Command {
 		which  ruleFlags
 		out    outputFlags
 		failOn string
+		iocs   []string
 		long   bool
 	)
 	cmd := &cobra.Command{
@@ -48,6 +49,9 @@ Exit status: 0 done; 2 done and the level is at or above --fail-on; 1 error; 64 
 			if err != nil {
 				return err
 			}
+			if opts.Indicators, err = loadIndicators(iocs); err != nil {
+				return err
+			}
 			opts.Judge, opts.Tables = set, []string{"packages"}
 			r, err := runScan(cmd, &source, opts)
 			if err != nil {
@@ -68,6 +72,7 @@ Exit status: 0 done; 2 done and the level is at or above --fail-on; 1 error; 64 
 	source.add(cmd)
 	which.add(cmd)
 	out.add(cmd, scanFormats)
+	cmd.Flags().StringArrayVar(&iocs, "indicators", nil, "compare with the indicators of compromise in this `PATH`, a list or a folder of lists; repeatable")
 	cmd.Flags().StringVar(&failOn, "fail-on", "", "exit 2 when the threat level is at or above this `LEVEL`: low, medium, high")
 	cmd.Flags().BoolVarP(&long, "verbose", "v", false, "table: every rule's outcome")
 	return cmd

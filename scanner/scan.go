@@ -24,6 +24,8 @@ type Options struct {
 	Now time.Time
 	// Digests chooses which packaged programs are compared with what their package recorded.
 	Digests DigestMode
+	// Indicators of compromise to compare with; nil when none were given.
+	Indicators Matcher
 	// View, when set, wraps the device that each collector sees. Tests observe with it.
 	View func(collector string, d Device) Device
 	// Progress, when set, is told what is being done.
