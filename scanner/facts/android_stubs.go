@@ -17,20 +17,6 @@ func androidUsersCollector() scanner.Collector {
 	}
 }
 
-func appsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "apps", Doc: "installed apps, over all users", Row: App{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func androidListenersCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "android_listeners", Doc: "ports that programs listen at", Row: AndroidListener{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
 func accessibilityServicesCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "accessibility_services", Doc: "services that read the screen and act for the person", Row: AccessibilityService{}, Platforms: onAndroid,
@@ -188,13 +174,6 @@ func securityEventsCollector() scanner.Collector {
 func webviewCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "webview", Doc: "the program that shows web pages inside apps", Row: WebView{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func indicatorHitsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "indicator_hits", Doc: "things on the device that lists of known-bad things name", Row: IndicatorHit{}, Platforms: onAndroid,
 		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
 	}
 }
