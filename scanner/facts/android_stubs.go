@@ -129,51 +129,9 @@ func androidHostsCollector() scanner.Collector {
 	}
 }
 
-func crashesCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "crashes", Doc: "crashes by process", Row: Crash{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func adbKeysCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "adb_keys", Doc: "computers that may use adb without asking", Row: ADBKey{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func bootScriptsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "boot_scripts", Doc: "scripts and modules that root tools run at the start", Row: BootScript{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
 func droppedFilesCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "dropped_files", Doc: "programs and app packages where they do not belong", Row: DroppedFile{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func setuidFilesCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "setuid_files", Doc: "programs of system partitions that give rights to who runs them", Row: SetuidFile{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func securityEventsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "security_events", Doc: "entries of Android's security log, by kind", Row: SecurityEvent{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func webviewCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "webview", Doc: "the program that shows web pages inside apps", Row: WebView{}, Platforms: onAndroid,
 		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
 	}
 }

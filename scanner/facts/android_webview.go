@@ -1,0 +1,58 @@
+package facts
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"picket/scanner"
+	"picket/scanner/parse"
+)
+
+func webviewCollector() scanner.Collector {
+	return scanner.Collector{
+		Table: "webview", Doc: "the program that shows web pages inside apps", Row: WebView{}, Platforms: onAndroid,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.Dumpsys("webviewupdate")}}, Needs: []string{"packages"}, Collect: collectWebView,
+	}
+}
+
+// webViewPackages are providers that Android has had, in the order in which it prefers them.
+var webViewPackages = []string{"com.google.android.webview", "com.android.chrome", "com.android.webview", "app.vanadium.webview", "org.mozilla.geckoview", "com.huawei.webview"}
+
+func collectWebView(ctx context.Context, in *scanner.Input) scanner.Table {
+	row := WebView{Where: "dumpsys/webviewupdate"}
+	b, err := in.Device.Probe(ctx, scanner.Dumpsys("webviewupdate"))
+	if err == nil {
+		if s, e := parse.WebView(b); e == nil {
+			row.Package, row.Version = s.Package, s.Version
+		}
+	}
+	apps := androidTables(in)
+	for _, pkg := range webViewPackages { // which of several is in use, only the service tells
+		if a := apps.get(pkg); row.Package == "" && a != nil && !a.Disabled && a.VersionName != "" {
+			row.Package, row.Version, row.Where = pkg, a.VersionName, a.Where
+		}
+	}
+	if row.Package == "" {
+		return scanner.Table{Absent: unavailable(err)}
+	}
+	first, _, _ := strings.Cut(row.Version, ".")
+	row.Major, _ = strconv.Atoi(first)
+	if row.Major > 0 {
+		row.Behind = max(0, chromiumMajor(in.Options.Now)-row.Major)
+	}
+	return scanner.Table{Rows: []WebView{row}}
+}
+
+// chromiumMajor estimates the newest major version at a time: 94 came out on 21 September 2021,
+// and since then there is one every four weeks; before, every six. It is a little behind the real
+// one, since there are pauses.
+func chromiumMajor(now time.Time) int {
+	const day = 24 * time.Hour
+	since := now.Sub(time.Date(2021, 9, 21, 0, 0, 0, 0, time.UTC))
+	if since < 0 {
+		return max(0, 94-int(-since/(42*day))-1)
+	}
+	return 94 + int(since/(29*day))
+}
