@@ -174,7 +174,7 @@ func (b *signingBlock) verify(ctx context.Context, z *apkZip, o APKVerifyOptions
 		scheme := APKScheme{Name: s.name}
 		var digests []apkDigests
 		if err := b.unread[s.id]; err != nil {
-			scheme.problem("%v", err)
+			scheme.settle(err)
 		} else {
 			digests = b.signers(&scheme, s.id)
 		}
@@ -206,6 +206,7 @@ func (b *signingBlock) signers(scheme *APKScheme, id uint32) []apkDigests {
 	for n := 1; len(list) > 0; n++ {
 		raw, next, ok := prefixed(list)
 		if !ok || n > maxAPKSigners {
+			scheme.broken = true
 			scheme.settle(fmt.Errorf("signer %d is cut off or one too many", n))
 			return digests
 		}

@@ -44,7 +44,7 @@ func FuzzSigningBlock(f *testing.F) {
 	files := sampleFiles(f, 28)
 	one := testSigner{key: k.ec, algorithms: []uint32{0x0201, 0x0423}, minSDK: 28, maxSDK: 40}
 	rotated := testSigner{key: k.ec, algorithms: []uint32{0x0201}, minSDK: 33, maxSDK: 40, attributes: [][]byte{lineage(f, []uint32{0x0103, 0x0201}, k.rsa, k.ec)}}
-	good := signBlock(f, files, testScheme{blockV2, []testSigner{one}}, testScheme{blockV3, []testSigner{one}}, testScheme{blockV31, []testSigner{rotated}})
+	good := signBlock(f, files, testScheme{id: blockV2, signers: []testSigner{one}}, testScheme{id: blockV3, signers: []testSigner{one}}, testScheme{id: blockV31, signers: []testSigner{rotated}})
 	directory := bytes.Index(good, []byte("PK\x01\x02"))
 	f.Add(good[directory-int(le.Uint64(good[directory-24:]))-8 : directory])
 	f.Add(blockOf(pair(blockV2, lp(lp(lp())))))
@@ -63,7 +63,7 @@ func FuzzSigningBlock(f *testing.F) {
 func FuzzAPK(f *testing.F) {
 	k := keysOf(f)
 	files := signV1(f, sampleFiles(f, 28), k.ec, v1Options{file: "CERT", digest: "SHA-256", hash: crypto.SHA256})
-	f.Add(signBlock(f, files, testScheme{blockV2, []testSigner{{key: k.ec, algorithms: []uint32{0x0201}}}}))
+	f.Add(signBlock(f, files, testScheme{id: blockV2, signers: []testSigner{{key: k.ec, algorithms: []uint32{0x0201}}}}))
 	f.Add(buildZIP(f, files, nil, "comment"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := OpenAPK(bytes.NewReader(b), int64(len(b)))

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -231,6 +232,7 @@ func TestDamagedResourceTables(t *testing.T) {
 		{"entries", edit(good, typeAt+12, 0xff, 0xff, 0xff, 0xff), "claims 4294967295 entries"},
 		{"start of entries", edit(good, typeAt+16, 0xff, 0xff, 0xff, 0xff), "at 4294967295"},
 		{"configuration", edit(good, typeAt+20, 0xff), "configuration of 255 bytes"},
+		{"many configurations of one type", buildARSC([]string{"x"}, slices.Repeat([]arscType{{id: 1}}, maxResConfigs+1)...), "more than 2048 configurations"},
 		{"many chunks", chunk(resTable, make([]byte, 4), repeatedChunks(maxResChunks+1)), "more than 16384 chunks"},
 	} {
 		_, err := ParseResourceTable(c.b)

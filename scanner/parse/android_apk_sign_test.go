@@ -231,6 +231,7 @@ func (s testSigner) build(t testing.TB, scheme uint32, digests apkDigests) []byt
 type testScheme struct {
 	id      uint32
 	signers []testSigner
+	tail    []byte // after the signers
 }
 
 // signBlock appends a signing block with these schemes to the files.
@@ -248,7 +249,7 @@ func signBlock(t testing.TB, files []zipFile, schemes ...testScheme) []byte {
 		for _, one := range s.signers {
 			signers = append(signers, one.build(t, s.id, digests)...)
 		}
-		pairs = append(pairs, pair(s.id, lp(signers))...)
+		pairs = append(pairs, pair(s.id, lp(signers, s.tail))...)
 	}
 	fill := verityPageLen - (len(blockOf(pairs))+12)%verityPageLen
 	pairs = append(pairs, pair(0x42726577, make([]byte, fill))...)

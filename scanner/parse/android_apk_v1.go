@@ -21,7 +21,7 @@ const (
 type jarVerifier struct {
 	z        *apkZip
 	manifest jarManifest
-	files    []map[string]bool // what the signers that hold have signed
+	signed   [][]bool // by each signer that holds: whether it has signed the entry
 	out      *APKScheme
 }
 
@@ -60,7 +60,7 @@ func (z *apkZip) verifyV1(ctx context.Context, o APKVerifyOptions) *APKScheme {
 			}
 		}
 	}
-	if len(v.files) == 0 {
+	if len(v.signed) == 0 {
 		if len(v.out.Signers) == 0 && v.out.State != SignatureFailed {
 			v.out.settle(errors.New("no signature file with its block"))
 		}
@@ -158,11 +158,13 @@ func (v *jarVerifier) signatureFile(raw []byte) error {
 			}
 		}
 	}
-	names := make(map[string]bool, len(f.sections))
+	signed := make([]bool, len(v.z.entries))
 	for name := range f.sections {
-		names[name] = true
+		if i, ok := v.z.index[name]; ok {
+			signed[i] = true
+		}
 	}
-	v.files = append(v.files, names)
+	v.signed = append(v.signed, signed)
 	return nil
 }
 
@@ -216,8 +218,8 @@ func (v *jarVerifier) content(ctx context.Context, o APKVerifyOptions) error {
 }
 
 func (v *jarVerifier) file(ctx context.Context, r *jarReader, e *APKEntry) error {
-	for _, names := range v.files {
-		if !names[e.Name] {
+	for _, signed := range v.signed {
+		if !signed[v.z.index[e.Name]] {
 			return errors.New("not signed, or not by all signers")
 		}
 	}

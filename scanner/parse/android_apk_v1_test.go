@@ -153,7 +153,7 @@ func TestStrippedAndOutdatedJARSignatures(t *testing.T) {
 				t.Errorf("announces %q, target %d: at %d %s, %q", c.announce, c.target, sdk, state, reason)
 			}
 		}
-		s = verifyBytes(t, signBlock(t, files, testScheme{blockV2, []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}}))
+		s = verifyBytes(t, signBlock(t, files, testScheme{id: blockV2, signers: []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}}))
 		if state, _, reason := s.At(34); state != SignatureVerified {
 			t.Errorf("announces %q, and v2 is there: %s, %q", c.announce, state, reason)
 		}

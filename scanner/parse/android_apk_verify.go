@@ -30,7 +30,7 @@ type APKVerifyOptions struct {
 	// SkipContent leaves the content of the APK alone: signatures are verified, but states stay
 	// unknown at best. It costs a few reads where Verify reads the whole file.
 	SkipContent bool
-	// MaxContent is how many bytes of inflated files the first scheme may cost; 0 is 8 GiB.
+	// MaxContent is how many bytes of inflated files v1 may cost; 0 is 8 GiB.
 	MaxContent int64
 }
 
@@ -56,6 +56,8 @@ type APKScheme struct {
 	Signers  []APKSigner
 	Problems []string // why it failed or is unknown, and what is odd otherwise
 
+	why          string         // the gravest error
+	broken       bool           // its list of signers could not be read to the end
 	announces    []int          // schemes that a v1 signature says are there too
 	intact       SignatureState // State but for a newer scheme that has been stripped
 	strippedFrom int            // API level from which on that fails the scheme; 0 when nothing is missing
@@ -85,7 +87,9 @@ func (s *APKScheme) problem(format string, args ...any) {
 // settle makes err the scheme's state: unknown when Picket is at its limits, else failed.
 func (s *APKScheme) settle(err error) {
 	s.problem("%v", err)
-	s.State = max(s.State, stateOf(err))
+	if state := stateOf(err); s.why == "" || state > s.State {
+		s.State, s.why = max(s.State, state), err.Error()
+	}
 }
 
 func stateOf(err error) SignatureState {
@@ -202,7 +206,7 @@ func (s *APKScheme) at(sdk int) (SignatureState, []APKSigner, string) {
 		}
 	}
 	switch {
-	case len(s.Signers) == 0: // its structure could not be read
+	case s.broken || len(s.Signers) == 0:
 		return s.State, nil, s.reason()
 	case len(found) == 0:
 		return SignatureAbsent, nil, ""
@@ -217,10 +221,13 @@ func (s *APKScheme) at(sdk int) (SignatureState, []APKSigner, string) {
 }
 
 func (s *APKScheme) reason() string {
-	if len(s.Problems) == 0 {
-		return s.Name + " could not be verified"
+	switch {
+	case s.why != "":
+		return s.Name + ": " + s.why
+	case s.strippedFrom > 0:
+		return fmt.Sprintf("%s tells of a newer signature for API level %d and later, which has been stripped", s.Name, s.strippedFrom)
 	}
-	return s.Name + ": " + s.Problems[0]
+	return s.Name + " could not be verified"
 }
 
 // sdkRange reads API levels as schemes store them, where 2^31-1 is no limit.

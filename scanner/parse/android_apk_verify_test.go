@@ -36,7 +36,7 @@ func TestEveryAlgorithmOfTheSigningBlock(t *testing.T) {
 		key testKey
 	}{{0x0101, k.rsa}, {0x0102, k.rsa2}, {0x0103, k.rsa}, {0x0104, k.rsa}, {0x0201, k.ec}, {0x0202, k.ec}, {0x0301, k.dsa}, {0x0421, k.rsa}, {0x0423, k.ec}, {0x0425, k.dsa}} {
 		one := testSigner{key: c.key, algorithms: []uint32{c.id}, minSDK: 24, maxSDK: 1<<31 - 1}
-		b := signBlock(t, files, testScheme{blockV2, []testSigner{one}}, testScheme{blockV3, []testSigner{one}})
+		b := signBlock(t, files, testScheme{id: blockV2, signers: []testSigner{one}}, testScheme{id: blockV3, signers: []testSigner{one}})
 		what := fmt.Sprintf("%#x", c.id)
 		s := verifyBytes(t, b)
 		expect(t, what, s, "v2", SignatureVerified, "")
@@ -123,7 +123,7 @@ func TestSigningBlocksThatFail(t *testing.T) {
 	} {
 		s := good()
 		c.change(&s)
-		got := verifyBytes(t, signBlock(t, sampleFiles(t, 33), testScheme{c.scheme, []testSigner{s}}))
+		got := verifyBytes(t, signBlock(t, sampleFiles(t, 33), testScheme{id: c.scheme, signers: []testSigner{s}}))
 		scheme := map[uint32]string{blockV2: "v2", blockV3: "v3"}[c.scheme]
 		expect(t, c.name, got, scheme, c.state, c.problem)
 		if strings.Contains(c.name, "stripped") {
@@ -149,8 +149,8 @@ func TestRotation(t *testing.T) {
 		attributes: [][]byte{append(word32(attrRotationMinSDK), word32(33)...)}}
 	fresh := testSigner{key: k.ec2, algorithms: []uint32{0x0201}, minSDK: 33, maxSDK: 1<<31 - 1, attributes: [][]byte{proof}}
 	files := sampleFiles(t, 33)
-	s := verifyBytes(t, signBlock(t, files, testScheme{blockV2, []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}},
-		testScheme{blockV3, []testSigner{old}}, testScheme{blockV31, []testSigner{fresh}}))
+	s := verifyBytes(t, signBlock(t, files, testScheme{id: blockV2, signers: []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}},
+		testScheme{id: blockV3, signers: []testSigner{old}}, testScheme{id: blockV31, signers: []testSigner{fresh}}))
 	for sdk, want := range map[int]testKey{24: k.rsa, 28: k.rsa, 32: k.rsa, 33: k.ec2, 36: k.ec2} {
 		state, signers, reason := s.At(sdk)
 		if state != SignatureVerified || len(signers) != 1 || !bytes.Equal(signers[0].Certificates[0].DER, want.cert) {
@@ -186,7 +186,7 @@ func TestRotation(t *testing.T) {
 		if c.name == "version" {
 			state = SignatureUnknown
 		}
-		s := verifyBytes(t, signBlock(t, files, testScheme{blockV3, []testSigner{{key: c.key, algorithms: []uint32{id}, minSDK: 28, maxSDK: 40, attributes: [][]byte{c.proof}}}}))
+		s := verifyBytes(t, signBlock(t, files, testScheme{id: blockV3, signers: []testSigner{{key: c.key, algorithms: []uint32{id}, minSDK: 28, maxSDK: 40, attributes: [][]byte{c.proof}}}}))
 		expect(t, c.name, s, "v3", state, c.problem)
 	}
 }
@@ -198,19 +198,25 @@ func TestSignersByAPILevel(t *testing.T) {
 		return testSigner{key: key, algorithms: []uint32{id}, minSDK: lowest, maxSDK: highest}
 	}
 	files := sampleFiles(t, 30)
-	s := verifyBytes(t, signBlock(t, files, testScheme{blockV3, []testSigner{signer(k.rsa, 0x0103, 28, 30), signer(k.ec, 0x0201, 30, 31)}}))
+	s := verifyBytes(t, signBlock(t, files, testScheme{id: blockV3, signers: []testSigner{signer(k.rsa, 0x0103, 28, 30), signer(k.ec, 0x0201, 30, 31)}}))
 	for sdk, want := range map[int]SignatureState{28: SignatureVerified, 30: SignatureFailed, 31: SignatureVerified, 33: SignatureFailed} {
 		if state, _, reason := s.At(sdk); state != want {
 			t.Errorf("at %d: %s, %q", sdk, state, reason)
 		}
 	}
-	several := verifyBytes(t, signBlock(t, files, testScheme{blockV2, []testSigner{signer(k.rsa, 0x0103, 0, 0), signer(k.ec, 0x0201, 0, 0)}}))
+	several := verifyBytes(t, signBlock(t, files, testScheme{id: blockV2, signers: []testSigner{signer(k.rsa, 0x0103, 0, 0), signer(k.ec, 0x0201, 0, 0)}}))
 	if state, signers, _ := several.At(30); state != SignatureVerified || len(signers) != 2 {
 		t.Errorf("two signers of v2: %s, %d", state, len(signers))
 	}
+	for _, scheme := range []uint32{blockV2, blockV3} {
+		cut := verifyBytes(t, signBlock(t, files, testScheme{id: scheme, signers: []testSigner{signer(k.rsa, 0x0103, 28, 40)}, tail: []byte{1, 2, 3}}))
+		if state, signers, reason := cut.At(30); state != SignatureFailed || signers != nil || !strings.Contains(reason, "signer 2 is cut off") {
+			t.Errorf("list of signers cut off: %s, %d, %q", state, len(signers), reason)
+		}
+	}
 	oneBad := signer(k.ec, 0x0201, 0, 0)
 	oneBad.signAs = &k.ec2
-	several = verifyBytes(t, signBlock(t, files, testScheme{blockV2, []testSigner{signer(k.rsa, 0x0103, 0, 0), oneBad}}))
+	several = verifyBytes(t, signBlock(t, files, testScheme{id: blockV2, signers: []testSigner{signer(k.rsa, 0x0103, 0, 0), oneBad}}))
 	if state, signers, _ := several.At(30); state != SignatureFailed || signers != nil {
 		t.Errorf("one of two signers of v2 fails: %s, %d", state, len(signers))
 	}
@@ -220,8 +226,8 @@ func TestVerifyWithinLimits(t *testing.T) {
 	t.Parallel()
 	k := keysOf(t)
 	files := signV1(t, sampleFiles(t, 28), k.rsa, v1Options{file: "CERT", digest: "SHA-256", hash: crypto.SHA256})
-	a := openTestAPK(t, signBlock(t, files, testScheme{blockV2, []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}},
-		testScheme{blockV3, []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}, minSDK: 28, maxSDK: 40}}}))
+	a := openTestAPK(t, signBlock(t, files, testScheme{id: blockV2, signers: []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}},
+		testScheme{id: blockV3, signers: []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}, minSDK: 28, maxSDK: 40}}}))
 	all := func(o APKVerifyOptions) (text string) {
 		for _, s := range a.Verify(context.Background(), o).Schemes {
 			text += s.Name + " " + s.State.String() + ";"
@@ -258,7 +264,7 @@ func TestDamagedSigningBlocks(t *testing.T) {
 	k := keysOf(t)
 	files := sampleFiles(t, 28)
 	v2 := testSigner{key: k.ec, algorithms: []uint32{0x0201}}
-	good := signBlock(t, files, testScheme{blockV2, []testSigner{v2}})
+	good := signBlock(t, files, testScheme{id: blockV2, signers: []testSigner{v2}})
 	directory := bytes.Index(good, []byte("PK\x01\x02"))
 	size := int(le.Uint64(good[directory-24:]))
 	start := directory - size - 8
@@ -283,7 +289,7 @@ func TestDamagedSigningBlocks(t *testing.T) {
 		{"signer of nothing", whole(pair(blockV2, lp(lp()))), false, "signed data: cut off"},
 		{"too many signers", whole(pair(blockV2, lp(bytes.Repeat(lp(), 11)))), false, "one too many"},
 		{"bytes before the end record", bytes.Replace(good, []byte("PK\x05\x06"), []byte("xPK\x05\x06"), 1), true, "does not end at its end record"},
-		{"second scheme of one id", signBlock(t, files, testScheme{blockV2, []testSigner{v2}}, testScheme{blockV2, nil}), false, "second value"},
+		{"second scheme of one id", signBlock(t, files, testScheme{id: blockV2, signers: []testSigner{v2}}, testScheme{id: blockV2, signers: nil}), false, "second value"},
 	} {
 		s := verifyBytes(t, c.b)
 		text := strings.Join(s.Problems, "\n")
@@ -299,11 +305,21 @@ func TestDamagedSigningBlocks(t *testing.T) {
 	}
 }
 
+func TestReasonIsTheFailure(t *testing.T) {
+	t.Parallel()
+	files := sampleFiles(t, 33)
+	b := signBlock(t, files, testScheme{id: blockV2, signers: []testSigner{{key: keysOf(t).ec, algorithms: []uint32{0x9901, 0x0201}}}})
+	b[40] ^= 1
+	if _, _, reason := verifyBytes(t, b).At(34); !strings.Contains(reason, "content has been changed") {
+		t.Errorf("reason %q", reason)
+	}
+}
+
 // A digest by tree is only good for a signing block of whole pages.
 func TestTreesNeedWholePages(t *testing.T) {
 	t.Parallel()
 	files := sampleFiles(t, 28)
-	good := signBlock(t, files, testScheme{blockV2, []testSigner{{key: keysOf(t).ec, algorithms: []uint32{0x0423}}}})
+	good := signBlock(t, files, testScheme{id: blockV2, signers: []testSigner{{key: keysOf(t).ec, algorithms: []uint32{0x0423}}}})
 	directory := bytes.Index(good, []byte("PK\x01\x02"))
 	start := directory - int(le.Uint64(good[directory-24:])) - 8
 	expect(t, "whole pages", verifyBytes(t, good), "v2", SignatureVerified, "")
@@ -327,7 +343,7 @@ func TestUnreadableAPK(t *testing.T) {
 	t.Parallel()
 	k := keysOf(t)
 	files := signV1(t, append(sampleFiles(t, 28), zipFile{name: "big", content: make([]byte, 1<<20)}), k.rsa, v1Options{file: "CERT", digest: "SHA-256", hash: crypto.SHA256})
-	b := signBlock(t, files, testScheme{blockV2, []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}})
+	b := signBlock(t, files, testScheme{id: blockV2, signers: []testSigner{{key: k.rsa, algorithms: []uint32{0x0103}}}})
 	a, err := OpenAPK(brokenReader{bytes.NewReader(b), 600_000}, int64(len(b)))
 	if err != nil {
 		t.Fatal(err)

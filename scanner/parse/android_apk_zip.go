@@ -18,7 +18,7 @@ const (
 	zipMaxComment   = 1<<16 - 1
 	zipStored       = 0
 	zipDeflated     = 8
-	maxZipDirectory = 64 << 20
+	maxZipDirectory = 16 << 20
 	maxAPKProblems  = 32
 )
 
@@ -150,6 +150,9 @@ func (z *apkZip) readDirectory() error {
 			header:           int64(binary.LittleEndian.Uint32(b[42:])),
 		})
 		b = b[whole:]
+	}
+	if len(b) > 0 {
+		z.problems.add("offset %d: %d bytes after the last entry of the central directory", z.directory+size-int64(len(b)), len(b))
 	}
 	return nil
 }
@@ -315,11 +318,12 @@ func (z *apkZip) read(name string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	b, err := io.ReadAll(r)
-	if err != nil {
+	// No deflated byte becomes more than 1032, whatever the entry claims.
+	b := bytes.NewBuffer(make([]byte, 0, min(e.UncompressedSize, 1032*e.stored())+bytes.MinRead))
+	if _, err := b.ReadFrom(r); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, inflating(err))
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // inflating tells damaged content from content that could not be read.

@@ -93,6 +93,10 @@ func TestNoAPKContainers(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.msg)
 		}
 	}
+	fewer := openTestAPK(t, edit(good, end+8, 1, 0, 1, 0))
+	if p := fewer.Problems(); len(p) != 1 || !strings.Contains(p[0], "after the last entry") || fewer.Has("c") {
+		t.Errorf("an entry beyond the count: %q", p)
+	}
 	trap := buildZIP(t, []zipFile{{name: "a"}}, nil, "PK\x05\x06 and more than twenty-two bytes")
 	if p := openTestAPK(t, trap).Problems(); len(p) != 1 || !strings.Contains(p[0], "does not end the file") {
 		t.Errorf("end record within the comment: %q", p)

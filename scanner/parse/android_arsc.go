@@ -11,7 +11,8 @@ import (
 
 const (
 	maxResChunks  = 1 << 14
-	maxResHops    = 20 // of a reference to a reference, as the framework has it
+	maxResConfigs = 1 << 11 // of one type
+	maxResHops    = 20      // of a reference to a reference, as the framework has it
 	resPackageLen = 284
 	resTypeLen    = 20 // up to the configuration
 	resTableLen   = 12
@@ -25,15 +26,14 @@ const (
 // ResourceTable is an app's resources.arsc. It refers to the bytes it was parsed from.
 type ResourceTable struct {
 	strings resStrings
-	types   []resTypeChunk
+	types   map[uint32][]resTypeChunk // by package and type, as a resource id has them
 }
 
 // resTypeChunk is the values of one type of resources under one configuration.
 type resTypeChunk struct {
 	resChunk
-	id    uint32 // package and type, as a resource id has them
-	entry int    // number of entries
-	start int    // of the entries in the chunk
+	entry int // number of entries
+	start int // of the entries in the chunk
 	flags byte
 	rank  int // how far its configuration is from the default one: 0 is the default itself
 }
@@ -49,7 +49,7 @@ func ParseResourceTable(b []byte) (*ResourceTable, error) {
 	if root.kind != resTable || root.header < resTableLen {
 		return nil, root.errorf("chunk %#04x instead of a resource table", root.kind)
 	}
-	t := &ResourceTable{}
+	t := &ResourceTable{types: map[uint32][]resTypeChunk{}}
 	chunks, seen := 0, false
 	err = eachResChunk(root.b, root.header, 0, &chunks, func(c resChunk) error {
 		switch c.kind {
@@ -99,7 +99,6 @@ func (t *ResourceTable) addPackage(p resChunk, chunks *int) error {
 		}
 		r := resTypeChunk{
 			resChunk: c,
-			id:       id | uint32(c.b[8])<<16,
 			flags:    c.b[9],
 		}
 		count, start := int64(binary.LittleEndian.Uint32(c.b[12:])), int64(binary.LittleEndian.Uint32(c.b[16:]))
@@ -113,7 +112,11 @@ func (t *ResourceTable) addPackage(p resChunk, chunks *int) error {
 		}
 		r.entry, r.start = int(count), int(start)
 		r.rank = configRank(c.b[resTypeLen+4 : resTypeLen+config])
-		t.types = append(t.types, r)
+		key := id | uint32(c.b[8])<<16
+		if len(t.types[key]) == maxResConfigs {
+			return c.errorf("type %d under more than %d configurations", c.b[8], maxResConfigs)
+		}
+		t.types[key] = append(t.types[key], r)
 		return nil
 	})
 }
@@ -206,9 +209,10 @@ func (t *ResourceTable) resolve(v resValue) (resValue, bool) {
 
 func (t *ResourceTable) lookup(id uint32) (best resValue, found bool) {
 	rank := 0
-	for i := range t.types {
-		r := &t.types[i]
-		if r.id != id&0xffff0000 || found && r.rank >= rank {
+	types := t.types[id&0xffff0000]
+	for i := range types {
+		r := &types[i]
+		if found && r.rank >= rank {
 			continue
 		}
 		if v, ok := r.entryAt(id & 0xffff); ok {
