@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -29,7 +30,7 @@ func Live(ctx context.Context, opts LiveOptions) (scanner.Device, error) {
 		return nil, err
 	}
 	fsys := newFS(t)
-	return &live{
+	l := &live{
 		id: scanner.Identity{
 			Origin:     "live",
 			Kind:       "live",
@@ -42,7 +43,11 @@ func Live(ctx context.Context, opts LiveOptions) (scanner.Device, error) {
 		fsys:   fsys,
 		opts:   opts,
 		probes: map[scanner.Source]*answer{},
-	}, nil
+	}
+	if l.id.Platform == "android" {
+		l.id.Acquired, l.shell = acquiredOnPhone(unix.Geteuid()), phoneShell(androidBin, os.Getenv)
+	}
+	return l, nil
 }
 
 type live struct {
@@ -50,6 +55,8 @@ type live struct {
 	tree *dirTree
 	fsys scanner.FS
 	opts LiveOptions
+	// shell runs Android's own programs; nil on other platforms.
+	shell shellFunc
 
 	mu     sync.Mutex
 	probes map[scanner.Source]*answer
@@ -89,6 +96,9 @@ func (l *live) Probe(ctx context.Context, s scanner.Source) ([]byte, error) {
 
 // ask runs the probe itself.
 func (l *live) ask(ctx context.Context, s scanner.Source) ([]byte, error) {
+	if l.shell != nil && isAndroidSource(s) {
+		return androidProbe(ctx, l.shell, s)
+	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	v, err := l.value(ctx, s)
