@@ -74,7 +74,7 @@ func (d *adbDevice) Probe(ctx context.Context, s scanner.Source) ([]byte, error)
 // openADB opens the phone with a serial number. The device reads it until ctx ends. Its time
 // is this computer's: the phone's own clock may be wrong, or set so that old patches look new.
 func openADB(ctx context.Context, serial string, opt OpenOptions) (scanner.Device, error) {
-	server := adbServer{opt.ADBServer, adbWait}
+	server := adbServer{opt.ADBServer, adbWait, maxPhoneOutput}
 	if server.address == "" {
 		server.address = adbDefault
 	}

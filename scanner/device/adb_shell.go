@@ -49,7 +49,7 @@ func (p *phone) runAny(ctx context.Context, line string) (ran, error) {
 		}
 		defer c.Close()
 		c.untilContext(ctx)
-		return readShell(c.in, maxPhoneOutput)
+		return readShell(c.in, p.server.output)
 	}
 	return p.runOld(ctx, line)
 }
@@ -123,7 +123,7 @@ func (p *phone) runOld(ctx context.Context, line string) (ran, error) {
 	}
 	defer c.Close()
 	c.untilContext(ctx)
-	return readOldShell(c.in, maxPhoneOutput, terminal)
+	return readOldShell(c.in, p.server.output, terminal)
 }
 
 func readOldShell(r io.Reader, limit int, terminal bool) (ran, error) {

@@ -58,7 +58,7 @@ func fakePhone(t testing.TB, text string) (*adbtest.Phone, *adbtest.Server) {
 // openPhone opens a phone whose server may be silent for a moment only.
 func openPhone(t testing.TB, s *adbtest.Server, serial string) (scanner.Device, error) {
 	t.Helper()
-	dev, err := adbServer{s.Address(), 300 * time.Millisecond}.open(t.Context(), serial)
+	dev, err := adbServer{s.Address(), 300 * time.Millisecond, 1 << 20}.open(t.Context(), serial)
 	if c, ok := dev.(io.Closer); ok {
 		t.Cleanup(func() { c.Close() })
 	}
@@ -326,7 +326,7 @@ func TestCommandsOfAPhoneThatMisbehaves(t *testing.T) {
 	const command = "shell,v2,raw:/system/bin/getprop"
 	for fault, want := range map[adbtest.Fault]string{
 		adbtest.Stall: "stopped answering", adbtest.Close: "EOF", adbtest.Lie: "a packet of", adbtest.Fail: "go away",
-		adbtest.Endless: "over the limit of 67108864", adbtest.Garbage: "neither OKAY nor FAIL",
+		adbtest.Endless: "over the limit of 1048576", adbtest.Garbage: "neither OKAY nor FAIL",
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
@@ -488,8 +488,8 @@ func TestLargeFileOverADB(t *testing.T) {
 func TestADBServerOfTheEnvironment(t *testing.T) {
 	t.Parallel()
 	for env, want := range map[string]string{
-		"": "127.0.0.1:5037",
-		"ANDROID_ADB_SERVER_PORT=5999":                                       "127.0.0.1:5999",
+		"":                             "127.0.0.1:5037",
+		"ANDROID_ADB_SERVER_PORT=5999": "127.0.0.1:5999",
 		"ANDROID_ADB_SERVER_ADDRESS=box ANDROID_ADB_SERVER_PORT=5999":        "box:5999",
 		"ANDROID_ADB_SERVER_ADDRESS=localhost":                               "127.0.0.1:5037",
 		"ADB_SERVER_SOCKET=tcp:5038 ANDROID_ADB_SERVER_PORT=5999":            "127.0.0.1:5038",

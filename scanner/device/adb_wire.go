@@ -79,6 +79,7 @@ func adbAddress(host, port, variable string) (string, error) {
 type adbServer struct {
 	address string
 	wait    time.Duration // adbWait
+	output  int           // maxPhoneOutput
 }
 
 // adbFail is a refusal of the server or of a phone, in its words.
