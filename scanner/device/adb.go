@@ -45,6 +45,7 @@ type adbDevice struct {
 	id    scanner.Identity
 	phone *phone
 	fsys  scanner.FS
+	asker *phoneAsker
 
 	mu     sync.Mutex
 	probes map[scanner.Source]*answer
@@ -67,12 +68,12 @@ func (d *adbDevice) Probe(ctx context.Context, s scanner.Source) ([]byte, error)
 		d.probes[s] = a
 	}
 	d.mu.Unlock()
-	a.once.Do(func() { a.data, a.err = androidProbe(ctx, d.phone.run, s) })
+	a.once.Do(func() { a.data, a.err = d.asker.probe(ctx, s) })
 	return a.data, a.err
 }
 
-// openADB opens the phone with a serial number. The device reads it until ctx ends. Its time
-// is this computer's: the phone's own clock may be wrong, or set so that old patches look new.
+// openADB opens the phone with a serial number. The device reads it until ctx ends. Its
+// RecordedAt is this computer's: the phone's own clock may be wrong, or set so that old patches look new.
 func openADB(ctx context.Context, serial string, opt OpenOptions) (scanner.Device, error) {
 	server := adbServer{opt.ADBServer, adbWait, maxPhoneOutput}
 	if server.address == "" {
@@ -81,19 +82,20 @@ func openADB(ctx context.Context, serial string, opt OpenOptions) (scanner.Devic
 	return server.open(ctx, serial)
 }
 
-func (server adbServer) open(ctx context.Context, serial string) (scanner.Device, error) {
-	if err := server.check(ctx, serial); err != nil {
+// open opens a phone of the server.
+func (s *adbServer) open(ctx context.Context, serial string) (scanner.Device, error) {
+	if err := s.check(ctx, serial); err != nil {
 		return nil, err
 	}
-	p := &phone{server: server, serial: serial}
+	p := &phone{server: *s, serial: serial}
 	p.ctx, p.stop = context.WithCancel(ctx)
-	if text, err := server.ask(ctx, "host-serial:"+serial+":features"); err == nil {
+	if text, err := s.ask(ctx, "host-serial:"+serial+":features"); err == nil {
 		p.features = strings.Split(strings.TrimSpace(text), ",")
 	} else if refusal := new(adbFail); !errors.As(err, &refusal) { // servers before 2016 refuse
 		p.stop()
 		return nil, err
 	}
-	d := &adbDevice{phone: p, fsys: newFS(&adbTree{phone: p}), probes: map[scanner.Source]*answer{}}
+	d := &adbDevice{phone: p, fsys: newFS(&adbTree{phone: p}), asker: &phoneAsker{run: p.run}, probes: map[scanner.Source]*answer{}}
 	d.id = scanner.Identity{
 		Origin: "adb " + serial, Kind: "adb", Platform: "android", Live: true, Acquired: "adb",
 		RecordedAt: time.Now().UTC().Truncate(time.Second),

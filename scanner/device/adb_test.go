@@ -58,7 +58,8 @@ func fakePhone(t testing.TB, text string) (*adbtest.Phone, *adbtest.Server) {
 // openPhone opens a phone whose server may be silent for a moment only.
 func openPhone(t testing.TB, s *adbtest.Server, serial string) (scanner.Device, error) {
 	t.Helper()
-	dev, err := adbServer{s.Address(), 300 * time.Millisecond, 1 << 20}.open(t.Context(), serial)
+	server := &adbServer{s.Address(), 300 * time.Millisecond, 1 << 20}
+	dev, err := server.open(t.Context(), serial)
 	if c, ok := dev.(io.Closer); ok {
 		t.Cleanup(func() { c.Close() })
 	}

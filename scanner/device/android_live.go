@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"picket/scanner"
@@ -28,7 +29,25 @@ const statusMissing = 127
 // maxPhoneOutput bytes of what it prints. The error says that it was not run to its end.
 type shellFunc func(ctx context.Context, line string) (ran, error)
 
-// androidProbe asks a phone for a source: on the phone itself and over adb alike.
+// maxPhoneAnswers bounds what all sources of a phone say together, in bytes: an app can make
+// the answers of many services long.
+const maxPhoneAnswers = 512 << 20
+
+// phoneAsker asks a phone for sources: on the phone itself and over adb alike.
+type phoneAsker struct {
+	run  shellFunc
+	kept atomic.Int64 // bytes of all answers
+}
+
+// probe asks for a source. What the error says begins with the source's name.
+func (p *phoneAsker) probe(ctx context.Context, s scanner.Source) ([]byte, error) {
+	b, err := androidProbe(ctx, p.run, s)
+	if n := p.kept.Add(int64(len(b))); n > maxPhoneAnswers {
+		return nil, fmt.Errorf("%s: all answers together: %w", s, &scanner.TooLargeError{Size: n, Limit: maxPhoneAnswers})
+	}
+	return b, err
+}
+
 func androidProbe(ctx context.Context, run shellFunc, s scanner.Source) ([]byte, error) {
 	cmd, ok := androidCommandFor(s)
 	if !ok {
@@ -196,6 +215,14 @@ func acquiredOnPhone(euid int) string {
 		return "root"
 	case shellUID:
 		return "adb"
+	}
+	return ""
+}
+
+// acquiredAsImage says how a tree was taken: nothing ran on a phone whose image this is.
+func acquiredAsImage(platform string) string {
+	if platform == "android" {
+		return "image"
 	}
 	return ""
 }

@@ -124,7 +124,7 @@ func TestProbesOnThePhoneItself(t *testing.T) {
 func TestLiveAndroidSources(t *testing.T) {
 	t.Parallel()
 	dir := fakeBin(t, map[string]string{"getprop": `echo "[a]: [b]"; echo x >> "` + filepath.Join(t.TempDir(), "n") + `"`})
-	l := &live{probes: map[scanner.Source]*answer{}, shell: phoneShell(dir, os.Getenv)}
+	l := &live{probes: map[scanner.Source]*answer{}, phone: &phoneAsker{run: phoneShell(dir, os.Getenv)}}
 	for range 2 {
 		if b, err := l.Probe(t.Context(), scanner.SourceGetprop); err != nil || string(b) != "[a]: [b]\n" {
 			t.Errorf("%q, %v", b, err)
@@ -132,6 +132,15 @@ func TestLiveAndroidSources(t *testing.T) {
 	}
 	if _, err := l.Probe(t.Context(), scanner.SourceUname); err != nil {
 		t.Errorf("a Linux source: %v", err)
+	}
+	l.phone.kept.Store(maxPhoneAnswers)
+	if _, err := l.Probe(t.Context(), scanner.SourcePS); !errors.Is(err, scanner.ErrUnavailable) {
+		t.Errorf("no ps: %v", err)
+	}
+	l.probes = map[scanner.Source]*answer{}
+	var large *scanner.TooLargeError
+	if _, err := l.Probe(t.Context(), scanner.SourceGetprop); !errors.As(err, &large) {
+		t.Errorf("beyond what all may say: %v", err)
 	}
 	l = &live{probes: map[scanner.Source]*answer{}}
 	if _, err := l.Probe(t.Context(), scanner.SourceGetprop); !errors.Is(err, scanner.ErrUnavailable) {
@@ -160,5 +169,21 @@ func TestTxtarKnowsAndroidSources(t *testing.T) {
 	}
 	if _, err := Txtar([]byte("-- a --\n-- probe/dumpsy/adb --\n")); err == nil {
 		t.Error("an unknown source")
+	}
+}
+
+func TestAnImageOfAPhoneSaysSo(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"system/build.prop": "image", "etc/passwd": ""} {
+		list := []sample{{name: name[:strings.LastIndexByte(name, '/')], mode: typeDir | 0o755}, {name: name, mode: typeReg | 0o644, content: "x"}}
+		for _, path := range []string{inFile(t, tarOf(t, list)), writeTree(t, list)} {
+			d, err := openFor(t, path, OpenOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if id := d.Identity(); id.Acquired != want {
+				t.Errorf("%s: %+v", name, id)
+			}
+		}
 	}
 }

@@ -45,7 +45,8 @@ func Live(ctx context.Context, opts LiveOptions) (scanner.Device, error) {
 		probes: map[scanner.Source]*answer{},
 	}
 	if l.id.Platform == "android" {
-		l.id.Acquired, l.shell = acquiredOnPhone(unix.Geteuid()), phoneShell(androidBin, os.Getenv)
+		l.id.Acquired = acquiredOnPhone(unix.Geteuid())
+		l.phone = &phoneAsker{run: phoneShell(androidBin, os.Getenv)}
 	}
 	return l, nil
 }
@@ -55,8 +56,8 @@ type live struct {
 	tree *dirTree
 	fsys scanner.FS
 	opts LiveOptions
-	// shell runs Android's own programs; nil on other platforms.
-	shell shellFunc
+	// phone asks Android's own programs; nil on other platforms.
+	phone *phoneAsker
 
 	mu     sync.Mutex
 	probes map[scanner.Source]*answer
@@ -96,8 +97,8 @@ func (l *live) Probe(ctx context.Context, s scanner.Source) ([]byte, error) {
 
 // ask runs the probe itself.
 func (l *live) ask(ctx context.Context, s scanner.Source) ([]byte, error) {
-	if l.shell != nil && isAndroidSource(s) {
-		return androidProbe(ctx, l.shell, s)
+	if l.phone != nil && isAndroidSource(s) {
+		return l.phone.probe(ctx, s)
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
