@@ -187,3 +187,23 @@ func TestAnImageOfAPhoneSaysSo(t *testing.T) {
 		}
 	}
 }
+
+// The page that says what is read from a phone names every command.
+func TestAndroidPageNamesEveryCommand(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../docs/android.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(b)
+	for _, c := range androidCommands() {
+		name := strings.Fields(c.lines[0])
+		what := name[0]
+		if service, ok := strings.CutPrefix(string(c.source), "dumpsys/"); ok {
+			what = service
+		}
+		if !strings.Contains(page, what) {
+			t.Errorf("docs/android.md does not name %s of %q", what, c.lines[0])
+		}
+	}
+}
