@@ -266,8 +266,7 @@ func (t *adbTree) readlink(name string) (string, error) {
 	}
 	to = strings.TrimSuffix(string(r.out), "\n")
 	if r.status != 0 || to == "" {
-		// Reading a link needs a right of its own under SELinux.
-		return "", pathErr("readlink", name, fmt.Errorf("%w: %s", fs.ErrPermission, r.complaint))
+		return "", pathErr("readlink", name, fs.ErrPermission) // SELinux has a right of its own for it
 	}
 	t.remember(1, func() { t.links[name] = to })
 	return to, nil
