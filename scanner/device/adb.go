@@ -23,8 +23,8 @@ const (
 )
 
 // phone is a phone on an adb server. Nothing on it is changed: what it is sent are the
-// commands of androidCommands, a few more that only print (id, date, readlink, stat, ls), and
-// requests to describe, list and read files.
+// commands of androidCommands, a few more that only print (id, date, readlink, stat, ls,
+// sha256sum and its like), and requests to describe, list and read files.
 type phone struct {
 	server   adbServer
 	serial   string

@@ -1,9 +1,11 @@
 package device
 
 import (
+	"encoding/hex"
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +17,9 @@ const (
 	maxADBFile   = 4 << 30          // bytes of a file that are read
 	spoolInCore  = 1 << 20          // bytes of a file that are kept in memory; more go to a file
 	smallADBFile = maxSyncMsg       // bytes that come in one part
+	largeADBFile = 1 << 20          // bytes of a file whose digest the phone computes
+
+	adbDigestTime = 2 * time.Minute // that it may take for one
 )
 
 // open asks for a file. It comes as it is read, in order; what came is kept until the file is
@@ -67,7 +72,14 @@ func (t *adbTree) head(name string) ([]byte, error) {
 	return b, err
 }
 
+// digest lets the phone compute the digest of a large file, and reads the file where it does
+// not: hashing all apps here would move some gigabytes over a cable.
 func (t *adbTree) digest(name string, algo scanner.Algo) ([]byte, error) {
+	if info, err := t.lstat(name); err == nil && info.Mode.IsRegular() && info.Size > largeADBFile {
+		if sum, ok := t.phoneDigest(name, algo); ok {
+			return sum, nil
+		}
+	}
 	f, err := t.openFile(name)
 	if err != nil {
 		return nil, err
@@ -75,6 +87,21 @@ func (t *adbTree) digest(name string, algo scanner.Algo) ([]byte, error) {
 	defer f.Close()
 	f.once = true
 	return readDigest(f, name, algo)
+}
+
+// phoneDigest runs md5sum and the like, which Android has since version 6.
+func (t *adbTree) phoneDigest(name string, algo scanner.Algo) ([]byte, bool) {
+	h, err := newHash(algo)
+	if err != nil {
+		return nil, false
+	}
+	r, err := t.shell(algo.String()+"sum "+quoted(name), adbDigestTime)
+	text, _, _ := strings.Cut(string(r.out), " ")
+	if err != nil || r.status != 0 || len(text) != 2*h.Size() {
+		return nil, false
+	}
+	sum, err := hex.DecodeString(text)
+	return sum, err == nil
 }
 
 // adbFile is a file of a phone.

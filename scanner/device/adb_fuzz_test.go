@@ -12,7 +12,7 @@ import (
 
 func FuzzADBReplies(f *testing.F) {
 	for _, seed := range []string{
-		"OKAY00040029", "FAIL0007go away", "OKAYffff", "OKAY+0x1", "FAIL",
+		"OKAY00040029", "FAIL0007go away", "FAIL0004\x1b[2J", "OKAYffff", "OKAY+0x1", "FAIL",
 		"OKAY003c0A1B                   device usb:1-1 product:p model:M transport_id:1\n",
 		"\x01\x05\x00\x00\x00hello\x02\x04\x00\x00\x00oops\x03\x01\x00\x00\x00\x00",
 		"\x01\xff\xff\xff\xff", "\x03\x02\x00\x00\x00\x00\x00", "\x09\x01\x00\x00\x00x\x03\x01\x00\x00\x00\x7f",
@@ -23,7 +23,11 @@ func FuzzADBReplies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const limit = 1 << 10
 		r := bytes.NewReader(b)
-		if readADBStatus(r) == nil {
+		err := readADBStatus(r)
+		if err != nil && strings.ContainsAny(err.Error(), "\x1b\n\r\x00") {
+			t.Errorf("%q would reach a terminal", err)
+		}
+		if err == nil {
 			if text, err := readADBText(r); err == nil {
 				for _, p := range parseADBDevices(text) {
 					if p.serial == "" || p.state == "" || strings.ContainsAny(p.serial+p.state+p.model, "\x1b\n\r\x00") {
@@ -41,7 +45,7 @@ func FuzzADBReplies(f *testing.F) {
 		userOf(string(b))
 		for rows := range 3 {
 			bad := ran{out: b, complaint: firstLine(b)}
-			if why, kind := bad.failure(rows); (why == "") != (kind == nil) {
+			if why, kind := bad.failure(rows); (why == "") != (kind == nil) || strings.ContainsAny(why, "\x1b\n\r\x00") {
 				t.Errorf("failure %q %v", why, kind)
 			}
 		}

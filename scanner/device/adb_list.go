@@ -96,14 +96,7 @@ func parseADBDevices(text string) []adbPhone {
 }
 
 // printable keeps a terminal safe from what a phone says of itself.
-func printable(s string) string {
-	return fmt.Sprintf("%.80s", strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s))
-}
+func printable(s string) string { return shown(s, 80) }
 
 // usable says what a person has to do before a phone in this state can be read.
 func (p adbPhone) usable() error {

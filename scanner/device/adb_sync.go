@@ -44,7 +44,7 @@ func readSyncWord(r io.Reader, want ...string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return "", &adbFail{fmt.Sprintf("%.300s", text)}
+		return "", &adbFail{shown(string(text), 300)}
 	}
 	if !slices.Contains(want, word) {
 		return "", fmt.Errorf("adb sync: answer %q, want %s", word, strings.Join(want, " or "))

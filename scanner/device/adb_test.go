@@ -291,7 +291,7 @@ func TestWhichPhone(t *testing.T) {
 func TestLargeFileOverADB(t *testing.T) {
 	t.Parallel()
 	content := strings.Repeat("0123456789abcdef", 200_000)
-	_, s := fakePhone(t, "-- system/build.prop --\n-- data/app/base.apk --\n"+content+"\n")
+	p, s := fakePhone(t, "-- system/build.prop --\n-- data/app/base.apk --\n"+content+"\n")
 	dev := mustOpenPhone(t, s)
 	f, err := dev.FS().Open("/data/app/base.apk")
 	if err != nil {
@@ -322,9 +322,19 @@ func TestLargeFileOverADB(t *testing.T) {
 	if head, err := dev.FS().Head("/data/app/base.apk"); err != nil || len(head) != headSize {
 		t.Errorf("head %q, %v", head, err)
 	}
-	sum, err := dev.FS().Digest("/data/app/base.apk", scanner.SHA512)
-	if err != nil || !bytes.Equal(sum, sha512Of(content+"\n")) {
+	sent := func(prefix string) int {
+		return len(slices.DeleteFunc(s.Asked(), func(r string) bool { return !strings.HasPrefix(r, prefix) }))
+	}
+	want, moved := sha512Of(content+"\n"), sent("sync:RECV")
+	if sum, err := dev.FS().Digest("/data/app/base.apk", scanner.SHA512); err != nil || !bytes.Equal(sum, want) {
 		t.Errorf("digest %x, %v", sum, err)
+	}
+	if sent("sync:RECV") != moved || sent("shell,v2,raw:/system/bin/sha512sum '/data/app/base.apk'") != 1 {
+		t.Errorf("the digest of a large file was not left to the phone: %q", s.Asked())
+	}
+	p.Old = true // has no such program
+	if sum, err := mustOpenPhone(t, s).FS().Digest("/data/app/base.apk", scanner.SHA512); err != nil || !bytes.Equal(sum, want) || sent("sync:RECV") != moved+1 {
+		t.Errorf("digest of a phone that computes none: %x, %v", sum, err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"picket/scanner"
 )
@@ -254,9 +255,9 @@ func (t *adbTree) readlink(name string) (string, error) {
 	if info.Mode&fs.ModeSymlink == 0 {
 		return "", pathErr("readlink", name, fs.ErrInvalid)
 	}
-	r, err := t.shell("readlink " + quoted(name))
+	r, err := t.shell("readlink "+quoted(name), phoneCommandTime)
 	if err == nil && r.status == statusMissing {
-		if r, err = t.shell("ls -l " + quoted(name)); err == nil {
+		if r, err = t.shell("ls -l "+quoted(name), phoneCommandTime); err == nil {
 			_, after, _ := strings.Cut(string(r.out), base(name)+" -> ")
 			r.out = []byte(after)
 		}
@@ -273,8 +274,8 @@ func (t *adbTree) readlink(name string) (string, error) {
 }
 
 // shell runs a command that prints something of a file.
-func (t *adbTree) shell(line string) (ran, error) {
-	ctx, cancel := context.WithTimeout(t.phone.ctx, phoneCommandTime)
+func (t *adbTree) shell(line string, limit time.Duration) (ran, error) {
+	ctx, cancel := context.WithTimeout(t.phone.ctx, limit)
 	defer cancel()
 	r, err := t.phone.run(ctx, androidBin+line)
 	if ctx.Err() != nil {
@@ -294,7 +295,7 @@ func (t *adbTree) xattr(name, attr string) ([]byte, error) {
 	if attr != "security.selinux" {
 		return nil, pathErr("xattr", name, scanner.ErrUnavailable)
 	}
-	r, err := t.shell("stat -c %C " + quoted(name))
+	r, err := t.shell("stat -c %C "+quoted(name), phoneCommandTime)
 	if err != nil {
 		return nil, pathErr("xattr", name, err)
 	}

@@ -175,7 +175,7 @@ func readADBStatus(r io.Reader) error {
 		if err != nil {
 			return err
 		}
-		return &adbFail{fmt.Sprintf("%.300s", text)}
+		return &adbFail{shown(text, 300)}
 	}
 	return fmt.Errorf("adb: the server answered %q, which is neither OKAY nor FAIL: is it an adb server?", word[:])
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -187,9 +188,21 @@ func phoneShell(dir string, getenv func(string) string) shellFunc {
 	}
 }
 
+// firstLine is the first line of what a command said, fit to be shown.
 func firstLine(b []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
-	return fmt.Sprintf("%.200s", line)
+	return shown(strings.TrimSpace(line), 200)
+}
+
+// shown is up to n characters of a phone's text for a person's terminal, which control
+// characters could rule.
+func shown(text string, n int) string {
+	return fmt.Sprintf("%.*s", n, strings.Map(func(r rune) rune {
+		if !strconv.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text))
 }
 
 // phoneEnvironment is what Android's own programs need: pm and settings are scripts, and on

@@ -75,6 +75,12 @@ func (p *Phone) shell(line string) Output {
 	case command == "/system/bin/ls -l":
 		to, err := p.Files.Readlink(last)
 		return fileOutput(fmt.Sprintf("lrwxrwxrwx root     root              2013-01-01 00:00 %s -> %s\n", last[strings.LastIndexByte(last, '/')+1:], to), err)
+	case strings.HasSuffix(command, "sum") && p.Old:
+		return missing(line)
+	case strings.HasSuffix(command, "sum"):
+		algo := map[string]scanner.Algo{"md5sum": scanner.MD5, "sha1sum": scanner.SHA1, "sha256sum": scanner.SHA256, "sha512sum": scanner.SHA512}
+		sum, err := p.Files.Digest(last, algo[strings.TrimPrefix(command, "/system/bin/")])
+		return fileOutput(fmt.Sprintf("%x  %s\n", sum, last), err)
 	case command == "/system/bin/stat -c %C":
 		label, err := p.Files.Xattr(last, "security.selinux")
 		return fileOutput(strings.TrimRight(string(label), "\x00")+"\n", err)
