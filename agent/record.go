@@ -19,14 +19,16 @@ func recordCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "record FILE.tar.zst",
-		Short: "Save what a scan of this device reads, to be scanned elsewhere",
+		Short: "Save what a scan of a device reads, to be scanned elsewhere",
 		Long: `Record saves every file, description and live source that a scan reads, with modes and
 owners, in one file (docs/recording-format.md). Scanning the file gives the report that
 scanning the device gave. Passwords, hashes, passphrases and private keys are taken out.
+With --image it does so for a phone over adb, or for anything that a scan takes.
 
 Look first: --preview lists what would be saved, with sizes, and writes nothing.`,
 		Example: `  sudo picket record --preview
   sudo picket record laptop.tar.zst
+  picket record --image adb:0A1B2C3D phone.tar.zst
   picket scan --image laptop.tar.zst`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if preview {

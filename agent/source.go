@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -29,7 +30,7 @@ type sourceFlags struct {
 }
 
 func (f *sourceFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.image, "image", "i", "", "a recorded device instead of this one: `PATH` of a directory, archive, disk image or recording")
+	cmd.Flags().StringVarP(&f.image, "image", "i", "", "another device than this one: `PATH` of a directory, archive, disk image or recording, or adb:SERIAL for a phone on this computer's adb server")
 	cmd.Flags().StringVar(&f.root, "root", "", "which root file system of an image that holds several (`LABEL`, as the report's notes name them)")
 	cmd.Flags().StringVar(&f.profile, "profile", "", "the device's `ROLE` instead of a guess: "+strings.Join(rules.Profiles(), ", "))
 	cmd.Flags().StringVar(&f.at, "at", "", "judge as of this `DATE` (2026-01-31) when the recording has none of its own")
@@ -64,9 +65,20 @@ func (f *sourceFlags) open(ctx context.Context) (scanner.Device, error) {
 		return device.Live(ctx, device.LiveOptions{})
 	}
 	all := facts.Collectors()
-	dev, err := device.Open(ctx, f.image, device.OpenOptions{Root: f.root, Keep: facts.Keep(all), Meta: facts.Fingerprinted(all), Sources: facts.Asked(all)})
+	opt := device.OpenOptions{Root: f.root, Keep: facts.Keep(all), Meta: facts.Fingerprinted(all), Sources: facts.Asked(all)}
+	if strings.HasPrefix(f.image, device.ADBPrefix) {
+		var err error
+		if opt.ADBServer, err = device.ADBServer(os.Getenv); err != nil {
+			return nil, fmt.Errorf("finding the adb server: %w", err)
+		}
+	}
+	dev, err := device.Open(ctx, f.image, opt)
 	if err != nil {
-		return nil, fmt.Errorf("opening the device: %w", err)
+		err = fmt.Errorf("opening the device: %w", err)
+		if help := (*device.HintError)(nil); errors.As(err, &help) {
+			err = &hinted{err, help.Hint}
+		}
+		return nil, err
 	}
 	return dev, nil
 }

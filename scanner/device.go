@@ -41,6 +41,11 @@ type Identity struct {
 	Live bool
 	// Root is true when the reader could read everything (euid 0, or an image).
 	Root bool
+	// Acquired is how a phone's answers were taken, because taking them leaves traces on it:
+	// "adb" (USB debugging is on, the shell used app ops, a computer's key is among the
+	// phone's), "androidqf" (the same), "bugreport" (the shell made it), "root" (Picket ran
+	// on the phone itself), "image" (nothing ran on it). Empty for what is no phone.
+	Acquired string
 	// ModesUntrusted says why modes, owners and xattrs mean nothing here ("" when they do).
 	ModesUntrusted string
 	// Notes are remarks on how the container was read: skipped layers, unread entries, limits met.

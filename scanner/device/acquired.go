@@ -237,7 +237,7 @@ func (a *acquisition) dumpstate(f *bundleFile) (*parse.Dumpstate, error) {
 			a.notes.add("sections that were cut off", cutName(s, name))
 		}
 		if s.Problem != "" && s.Length < shortAnswer {
-			a.dev.failed[name] = fmt.Errorf("when it was asked: %s", printable(s.Problem))
+			a.dev.failed[name] = fmt.Errorf("when it was asked: %s", noteText(s.Problem))
 			continue
 		}
 		add(name, passage{t, s.Offset, s.Length})
@@ -253,13 +253,13 @@ func (a *acquisition) dumpstate(f *bundleFile) (*parse.Dumpstate, error) {
 
 func cutName(s parse.DumpSection, name scanner.Source) string {
 	if s.Problem != "" {
-		return string(name) + " (" + printable(s.Problem) + ")"
+		return string(name) + " (" + noteText(s.Problem) + ")"
 	}
 	return string(name)
 }
 
-// printable is a text of a device for the report's notes.
-func printable(s string) string {
+// noteText is a text of a device for the report's notes.
+func noteText(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
 			return ' '

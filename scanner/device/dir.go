@@ -55,6 +55,7 @@ func Directory(path string) (scanner.Device, error) {
 
 		ModesUntrusted: untrustedModes(d.fsys),
 	}
+	d.id.Acquired = acquiredAsImage(d.id.Platform)
 	return d, nil
 }
 

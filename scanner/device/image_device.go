@@ -29,6 +29,7 @@ func openImageFile(f *os.File, name string, size int64, opt OpenOptions) (*recor
 	d.identity = scanner.Identity{
 		Origin: root.kind + " " + filepath.Base(name), Kind: root.kind, Platform: platformOf(d.fs), Root: true, Notes: root.notes,
 	}
+	d.identity.Acquired = acquiredAsImage(d.identity.Platform)
 	if root.label != "" {
 		d.identity.Origin = root.kind + " " + root.label + " of " + filepath.Base(name)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -29,7 +30,7 @@ func Live(ctx context.Context, opts LiveOptions) (scanner.Device, error) {
 		return nil, err
 	}
 	fsys := newFS(t)
-	return &live{
+	l := &live{
 		id: scanner.Identity{
 			Origin:     "live",
 			Kind:       "live",
@@ -42,7 +43,12 @@ func Live(ctx context.Context, opts LiveOptions) (scanner.Device, error) {
 		fsys:   fsys,
 		opts:   opts,
 		probes: map[scanner.Source]*answer{},
-	}, nil
+	}
+	if l.id.Platform == "android" {
+		l.id.Acquired = acquiredOnPhone(unix.Geteuid())
+		l.phone = &phoneAsker{run: phoneShell(androidBin, os.Getenv)}
+	}
+	return l, nil
 }
 
 type live struct {
@@ -50,6 +56,8 @@ type live struct {
 	tree *dirTree
 	fsys scanner.FS
 	opts LiveOptions
+	// phone asks Android's own programs; nil on other platforms.
+	phone *phoneAsker
 
 	mu     sync.Mutex
 	probes map[scanner.Source]*answer
@@ -89,6 +97,9 @@ func (l *live) Probe(ctx context.Context, s scanner.Source) ([]byte, error) {
 
 // ask runs the probe itself.
 func (l *live) ask(ctx context.Context, s scanner.Source) ([]byte, error) {
+	if l.phone != nil && isAndroidSource(s) {
+		return l.phone.probe(ctx, s)
+	}
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	v, err := l.value(ctx, s)

@@ -29,6 +29,8 @@ type OpenOptions struct {
 	// Meta tells of which further files of a compressed archive to take first bytes and
 	// digests, though they are no programs. Nil is none.
 	Meta func(name string) bool
+	// ADBServer is where the adb server listens, as ADBServer finds it; "" is its usual place.
+	ADBServer string
 }
 
 // ErrNothingRecognised is wrapped by Open's error for something that is no device.
@@ -42,8 +44,13 @@ const sniffSize = 8 << 10
 // maxTxtar is the longest text fixture, in bytes.
 const maxTxtar = 64 << 20
 
-// Open opens a recorded device, whatever its kind: the content tells, never the name.
+// Open opens a recorded device, whatever its kind: the content tells, never the name. Only a
+// phone on an adb server is told by its name, "adb:" and the serial number; it is read until
+// ctx ends. The error may be a *HintError.
 func Open(ctx context.Context, name string, opt OpenOptions) (scanner.Device, error) {
+	if serial, ok := strings.CutPrefix(name, ADBPrefix); ok {
+		return openADB(ctx, serial, opt)
+	}
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err

@@ -74,15 +74,20 @@ func isSource(s scanner.Source) bool {
 
 // sources are all that a device may be asked for, but for the services of Android.
 func sources() []scanner.Source {
-	return []scanner.Source{
-		scanner.SourceProcesses, scanner.SourceSockets, scanner.SourceMappings, scanner.SourceHiddenPIDs, scanner.SourceHiddenPorts,
-		scanner.SourceNftables, scanner.SourceIptables, scanner.SourceRoutes, scanner.SourceNeighbours,
-		scanner.SourceInterfaces, scanner.SourceUname, scanner.SourceBPF,
+	return append(linuxSources(),
 		scanner.SourceDumpstate, scanner.SourceGetprop, scanner.SourcePS, scanner.SourceGetenforce,
 		scanner.SourceSettingsSystem, scanner.SourceSettingsSecure, scanner.SourceSettingsGlobal,
 		scanner.SourceIPAddr, scanner.SourceIPRoute, scanner.SourceIPRule, scanner.SourceIPNeigh,
 		scanner.SourceNetstat, scanner.SourceLsmod, scanner.SourceMount, scanner.SourceMountInfo, scanner.SourceCmdline,
 		scanner.SourcePackageList, scanner.SourceRootBinaries, scanner.SourceQFPackages, scanner.SourceQFProcesses,
-		scanner.SourceQFFiles, scanner.SourceIntrusion,
+		scanner.SourceQFFiles, scanner.SourceIntrusion)
+}
+
+// linuxSources are those of any Linux.
+func linuxSources() []scanner.Source {
+	return []scanner.Source{
+		scanner.SourceProcesses, scanner.SourceSockets, scanner.SourceMappings, scanner.SourceHiddenPIDs, scanner.SourceHiddenPorts,
+		scanner.SourceNftables, scanner.SourceIptables, scanner.SourceRoutes, scanner.SourceNeighbours,
+		scanner.SourceInterfaces, scanner.SourceUname, scanner.SourceBPF,
 	}
 }

@@ -132,6 +132,7 @@ func (x *index) device(kind, origin string) *recorded {
 	d := &recorded{fs: newFS(x)}
 	d.identity = scanner.Identity{Origin: origin, Kind: kind, Platform: platformOf(d.fs), Root: true,
 		ModesUntrusted: untrustedModes(d.fs), Notes: x.notes.strings()}
+	d.identity.Acquired = acquiredAsImage(d.identity.Platform)
 	return d
 }
 

@@ -46,6 +46,7 @@ type recordingIdentity struct {
 	RecordedAt     time.Time `json:"recorded_at,omitzero"`
 	Live           bool      `json:"live"`
 	Root           bool      `json:"root"`
+	Acquired       string    `json:"acquired,omitempty"`
 	ModesUntrusted string    `json:"modes_untrusted,omitempty"`
 	Notes          []string  `json:"notes,omitempty"`
 }

@@ -41,6 +41,7 @@ var txtarTime = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 //	root: no              the reader could not read everything
 //	platform: linux
 //	profile: router       instead of what the scan would tell from the tree
+//	acquired: adb         how a phone was read
 //	modes-untrusted: why
 //
 // The error names the line of the mistake.
@@ -152,12 +153,14 @@ func (t *txtarReader) comment(text []byte) error {
 			}
 		case "profile":
 			id.Profile = value
+		case "acquired":
+			id.Acquired = value
 		case "modes-untrusted":
 			if id.ModesUntrusted = value; value == "" {
 				err = fmt.Errorf("want the reason")
 			}
 		default:
-			err = fmt.Errorf("unknown; known are recorded-at, live, root, platform, profile, modes-untrusted, and lines that start with #")
+			err = fmt.Errorf("unknown; known are recorded-at, live, root, platform, profile, acquired, modes-untrusted, and lines that start with #")
 		}
 		if err != nil {
 			return fmt.Errorf("txtar: line %d: %s: %w", line, key, err)
