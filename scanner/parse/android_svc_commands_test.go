@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bytes"
 	"net/netip"
 	"reflect"
 	"testing"
@@ -243,4 +244,13 @@ func FuzzCommands(f *testing.F) {
 		BootArguments(b)
 		BootConfig(b)
 	})
+}
+
+func TestCommandsAreBounded(t *testing.T) {
+	t.Parallel()
+	_, bad := IPRoutes(bytes.Repeat([]byte("x\n"), 5000))
+	mounts, _ := MountCommand(bytes.Repeat([]byte("a /b c d\n"), maxIPRows+5))
+	if len(bad) != maxBadLines || len(mounts) != maxIPRows {
+		t.Errorf("%d complaints, %d mounts", len(bad), len(mounts))
+	}
 }

@@ -27,7 +27,7 @@ type IPAddress struct {
 	Scope  string       // global, link, host, site
 }
 
-// maxIPRows bounds interfaces, routes, rules and neighbours each.
+// maxIPRows bounds the rows of one command: interfaces, routes, rules, neighbours, sockets, mounts.
 const maxIPRows = 20000
 
 // IPAddrs reads what "ip addr" and "ip link" of iproute2 and toybox print, for one or both
@@ -41,7 +41,7 @@ func IPAddrs(b []byte) (ifs []IPInterface, bad []error) {
 		if indent(line) == 0 && line[0] != '\t' {
 			i, ok := ipInterface(f)
 			if !ok {
-				bad = append(bad, &Error{Offset: -1, Line: n, Msg: "not an interface"})
+				bad = badLine(bad, n, "not an interface")
 			} else if len(ifs) < maxIPRows {
 				i.Line = n
 				ifs = append(ifs, i)
@@ -62,7 +62,7 @@ func IPAddrs(b []byte) (ifs []IPInterface, bad []error) {
 			if a, ok := ipAddress(f); ok && len(i.Addresses) < 1024 {
 				i.Addresses = append(i.Addresses, a)
 			} else if !ok {
-				bad = append(bad, &Error{Offset: -1, Line: n, Msg: "not an address"})
+				bad = badLine(bad, n, "not an address")
 			}
 		}
 	})
@@ -150,7 +150,7 @@ func IPRoutes(b []byte) (routes []IPRoute, bad []error) {
 		}
 		r, ok := ipRoute(f)
 		if !ok {
-			bad = append(bad, &Error{Offset: -1, Line: n, Msg: "not a route"})
+			bad = badLine(bad, n, "not a route")
 		} else if len(routes) < maxIPRows {
 			r.Line = n
 			routes = append(routes, r)
@@ -246,7 +246,7 @@ func IPRules(b []byte) (rules []IPRule, bad []error) {
 		}
 		prio, err := strconv.ParseInt(strings.TrimSuffix(f[0], ":"), 10, 64)
 		if err != nil || prio < 0 || !strings.HasSuffix(f[0], ":") || len(f) < 3 {
-			bad = append(bad, &Error{Offset: -1, Line: n, Msg: "not a rule"})
+			bad = badLine(bad, n, "not a rule")
 			return
 		}
 		r := IPRule{Priority: prio, Line: n}
@@ -310,7 +310,7 @@ func IPNeighbours(b []byte) (all []IPNeighbour, bad []error) {
 		}
 		addr, err := netip.ParseAddr(f[0])
 		if err != nil || len(f) < 3 {
-			bad = append(bad, &Error{Offset: -1, Line: n, Msg: "not a neighbour"})
+			bad = badLine(bad, n, "not a neighbour")
 			return
 		}
 		e := IPNeighbour{Addr: addr, Line: n, State: clip(f[len(f)-1], 20)}

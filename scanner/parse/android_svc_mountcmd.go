@@ -17,11 +17,12 @@ func MountCommand(b []byte) (mounts []Mount, bad []error) {
 		}
 		m, ok := mountLine(strings.TrimSpace(line))
 		if !ok {
-			bad = append(bad, &Error{Offset: -1, Line: n, Msg: "not a mount"})
+			bad = badLine(bad, n, "not a mount")
 			return
 		}
-		m.Line = n
-		mounts = append(mounts, m)
+		if m.Line = n; len(mounts) < maxIPRows {
+			mounts = append(mounts, m)
+		}
 	})
 	return mounts, bad
 }

@@ -42,7 +42,7 @@ func Netstat(b []byte) (socks []NetstatSocket, bad []error, err error) {
 		}
 		s, ok := netstatSocket(f, cols)
 		if !ok {
-			bad = append(bad, &Error{Offset: -1, Line: n, Msg: "not a socket line"})
+			bad = badLine(bad, n, "not a socket line")
 		} else if len(socks) < maxIPRows {
 			s.Line = n
 			socks = append(socks, s)

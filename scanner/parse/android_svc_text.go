@@ -63,6 +63,16 @@ func belowSection(line string) bool {
 	return strings.HasPrefix(line, "------") && (strings.Contains(line, "was the duration of") || strings.Trim(line, "-") == "" && len(line) > 60)
 }
 
+// maxBadLines bounds the complaints about one input; what is wrong with more lines is not told.
+const maxBadLines = 1000
+
+func badLine(bad []error, line int, msg string) []error {
+	if len(bad) >= maxBadLines {
+		return bad
+	}
+	return append(bad, &Error{Offset: -1, Line: line, Msg: msg})
+}
+
 // clip keeps the start of s, cut between characters.
 func clip(s string, most int) string {
 	if len(s) <= most {
