@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -87,8 +88,10 @@ func (l *live) Probe(ctx context.Context, s scanner.Source) ([]byte, error) {
 	return a.data, a.err
 }
 
-// ask runs the probe itself.
+// ask runs the probe itself, on one thread: what is compared must come from the same namespaces.
 func (l *live) ask(ctx context.Context, s scanner.Source) ([]byte, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	v, err := l.value(ctx, s)
