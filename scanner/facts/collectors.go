@@ -57,6 +57,7 @@ func Collectors() []scanner.Collector {
 		macProfilesCollector(),
 		caOverridesCollector(),
 		lockdownCollector(),
+		lockedFilesCollector(),
 		imageStateCollector(),
 		sandboxOverridesCollector(),
 		browserSettingsCollector(),
