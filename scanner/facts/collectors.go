@@ -8,6 +8,7 @@ func Collectors() []scanner.Collector {
 		osCollector(),
 		usersCollector(),
 		groupsCollector(),
+		defaultPasswordsCollector(),
 		sudoCollector(),
 		volumesCollector(),
 		moduleConfigCollector(),
