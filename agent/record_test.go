@@ -26,6 +26,12 @@ func scanJSON(t *testing.T, dev scanner.Device, set *rules.Set) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return reportJSON(t, r)
+}
+
+// reportJSON gives a report without its line of origin.
+func reportJSON(t *testing.T, r *scanner.Report) string {
+	t.Helper()
 	r.Device.Origin = ""
 	var b bytes.Buffer
 	if err := report.JSON(&b, r); err != nil {

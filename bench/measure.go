@@ -93,7 +93,7 @@ func (b *bench) measure(t tool) result {
 		}
 		walls = append(walls, wall)
 		cpus = append(cpus, time.Duration(usage.Utime.Nano()+usage.Stime.Nano()))
-		peaks = append(peaks, usage.Maxrss*1024)
+		peaks = append(peaks, int64(usage.Maxrss)*1024)
 		if spent >= b.budget {
 			break
 		}

@@ -165,10 +165,16 @@ type FS interface {
 	Head(name string) ([]byte, error)
 	// Digest returns a regular file's digest. It may work where Open cannot.
 	Digest(name string, algo Algo) ([]byte, error)
-	// Xattr returns an extended attribute ("security.capability", "security.selinux"), or
+	// Xattr returns an extended attribute ("security.capability", "security.selinux") or,
+	// of files and directories, the flags of chattr(1) that bar changes (FlagsAttr), or
 	// an error wrapping fs.ErrNotExist (has none) or ErrUnavailable (container lost them).
 	Xattr(name, attr string) ([]byte, error)
 }
+
+// FlagsAttr is the name under which Xattr gives the flags that bar changes to a file: "i" for
+// immutable, "a" for append only. A file without any has no such attribute; a container that
+// does not keep them says ErrUnavailable.
+const FlagsAttr = "linux.flags"
 
 // File is an open regular file.
 type File interface {

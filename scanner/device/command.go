@@ -102,8 +102,7 @@ func nftables(ctx context.Context) ([]byte, error) {
 // iptables prints the rules of the older kernel interface; those that iptables makes through
 // nftables are in its ruleset. No table in use means no rules.
 func iptables(ctx context.Context) ([]byte, error) {
-	const names = "/proc/net/ip_tables_names"
-	b, err := os.ReadFile(names)
+	b, err := os.ReadFile(threadSelf() + "/net/ip_tables_names")
 	if errors.Is(err, os.ErrNotExist) || err == nil && len(bytes.TrimSpace(b)) == 0 {
 		return []byte{}, nil
 	}

@@ -203,6 +203,9 @@ func (t *dirTree) open(name string) (scanner.File, error) {
 var errNotRegular = errors.New("not a regular file")
 
 func (t *dirTree) xattr(name, attr string) ([]byte, error) {
+	if attr == scanner.FlagsAttr {
+		return t.flags(name)
+	}
 	var value []byte
 	err := t.at("xattr", name, func(dir int, last string) error {
 		// There is no lgetxattrat before Linux 6.13. The descriptor's own link in /proc

@@ -35,6 +35,8 @@ const (
 
 // Inode flags.
 const (
+	ext4Immutable   = 0x10
+	ext4Append      = 0x20
 	ext4Encrypted   = 0x800
 	ext4Extents     = 0x80000
 	ext4InlineData  = 0x10000000

@@ -3,6 +3,8 @@ package device
 import (
 	"encoding/binary"
 	"fmt"
+
+	"picket/scanner"
 )
 
 const (
@@ -18,6 +20,9 @@ var ext4XattrPrefixes = [...]string{
 
 // xattr looks into the rest of the inode first, then into the attribute block.
 func (e *ext4) xattr(n ext4Inode, attr string) ([]byte, error) {
+	if attr == scanner.FlagsAttr {
+		return fileFlags(n.flags&ext4Immutable != 0, n.flags&ext4Append != 0), nil
+	}
 	le := binary.LittleEndian
 	if start := 128 + n.extra; n.extra > 0 && start+4 <= e.inodeSize && le.Uint32(n.raw[start:]) == ext4XattrMagic {
 		area := n.raw[start+4:]

@@ -66,8 +66,8 @@ func TestHiddenProcessAnswersThoughNotListed(t *testing.T) {
 	}
 }
 
-// Not in parallel: other tests enter network namespaces of their own.
 func TestHiddenPortsNoneHere(t *testing.T) {
+	t.Parallel()
 	got, err := hiddenPorts(context.Background(), false)
 	if errors.Is(err, scanner.ErrUnavailable) {
 		t.Skip(err)
@@ -77,8 +77,8 @@ func TestHiddenPortsNoneHere(t *testing.T) {
 	}
 }
 
-// Not in parallel: other tests enter network namespaces of their own.
 func TestHiddenPortIsToldOnlyWhenItStays(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Skip(err)

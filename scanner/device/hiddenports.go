@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -31,8 +32,10 @@ type portView struct {
 
 // hiddenPorts compares the ports of /proc/net with what sock_diag tells and, where that is
 // allowed, with what can be bound. Sockets open and close all the time, so what differs is
-// asked again later.
+// asked again later. Listing and asking stay on one thread, so that they see one network.
 func hiddenPorts(ctx context.Context, bind bool) (probe.HiddenPorts, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	out := probe.HiddenPorts{Hidden: []probe.HiddenPort{}}
 	var views []portView
 	var missing []string
@@ -105,12 +108,13 @@ func lookOnce(ctx context.Context, v portView) ([]port, error) {
 // listedPorts gives the local ports of /proc/net.
 func listedPorts() (map[port]bool, error) {
 	out := map[port]bool{}
+	net := threadSelf() + "/net/"
 	r := &reader{buf: make([]byte, 16<<10)}
 	for _, t := range socketTables {
 		if t.proto != "tcp" && t.proto != "udp" {
 			continue
 		}
-		b, err := r.read(unix.AT_FDCWD, "/proc/self/net/"+t.file, maxSocketTable)
+		b, err := r.read(unix.AT_FDCWD, net+t.file, maxSocketTable)
 		if errors.Is(err, unix.ENOENT) {
 			continue
 		}

@@ -197,6 +197,9 @@ func (x *index) xattr(name, attr string) ([]byte, error) {
 		}
 		return value == nil
 	})
+	if value == nil && attr == scanner.FlagsAttr {
+		return nil, pathErr("read flags of", name, scanner.ErrUnavailable) // archives do not keep them
+	}
 	if value == nil {
 		return nil, pathErr("getxattr", name, fs.ErrNotExist)
 	}

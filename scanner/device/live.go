@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -95,11 +96,13 @@ func (l *live) Probe(ctx context.Context, s scanner.Source) ([]byte, error) {
 	return a.data, a.err
 }
 
-// ask runs the probe itself.
+// ask runs the probe itself, on one thread: what is compared must come from the same namespaces.
 func (l *live) ask(ctx context.Context, s scanner.Source) ([]byte, error) {
 	if l.phone != nil && isAndroidSource(s) {
 		return l.phone.probe(ctx, s)
 	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	v, err := l.value(ctx, s)

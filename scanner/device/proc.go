@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 
@@ -96,10 +97,21 @@ func look(ctx context.Context) (*snapshot, error) {
 	return r.snap, nil
 }
 
+// threadSelf is the calling thread's folder in /proc. What a thread asks the kernel is about
+// its own namespaces, and /proc/self (and with it /proc/net) shows those of the first thread.
+// Kernels before 3.17 have no other.
+func threadSelf() string {
+	const own = "/proc/thread-self"
+	if _, err := os.Lstat(own); err != nil {
+		return "/proc/self"
+	}
+	return own
+}
+
 func newReader(proc int, boot int64) *reader {
 	r := &reader{proc: proc, boot: boot, super: unix.Geteuid() == 0, places: map[string]place{}, buf: make([]byte, 64<<10),
 		snap: &snapshot{holders: map[uint64][]int{}, bpf: map[uint32][]int{}, maps: mappings{}}}
-	if self, err := openat(proc, "self", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC); err == nil {
+	if self, err := openat(unix.AT_FDCWD, threadSelf(), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC); err == nil {
 		defer unix.Close(self)
 		r.mnt, _ = inode(self, "ns/mnt")
 		r.pids, _ = inode(self, "ns/pid")

@@ -37,7 +37,7 @@ const tcpListen = 10
 // sockets reads the socket tables of our network namespace and of those that other
 // processes live in, and joins each socket with the processes that hold it.
 func sockets(s *snapshot) ([]probe.Socket, error) {
-	out, err := namespaceSockets("/proc/self/net", true, s)
+	out, err := namespaceSockets(threadSelf()+"/net", true, s)
 	if err != nil {
 		return nil, err
 	}

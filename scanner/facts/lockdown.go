@@ -43,6 +43,7 @@ type lockdownReader struct {
 	*treeReader
 	live bool
 	rows []Lockdown
+	gaps int // of the table when the look at the present way began
 }
 
 func collectLockdown(_ context.Context, in *scanner.Input) scanner.Table {
@@ -60,7 +61,15 @@ func collectLockdown(_ context.Context, in *scanner.Input) scanner.Table {
 	return t
 }
 
+// begin starts the look at one way.
+func (l *lockdownReader) begin() { l.gaps = len(l.table.Partial) }
+
+// add tells of a way. One that seems open while a file that may close it could not be read is
+// left to the table's gaps.
 func (l *lockdownReader) add(area, name string, open bool, detail, where string) {
+	if unread := len(l.table.Partial); open && (unread > l.gaps || unread >= maxGaps) {
+		return
+	}
 	l.rows = append(l.rows, Lockdown{Area: area, Name: name, Open: open, Detail: detail, Where: where})
 }
 
@@ -70,6 +79,7 @@ var usbStorage = []string{"/lib/modules/*/kernel/drivers/usb/storage/usb-storage
 // usb: devices are taken unless the kernel is told to ask, usbguard asks, or sticks cannot be
 // read for want of a driver.
 func (l *lockdownReader) usb() {
+	l.begin()
 	if len(l.glob(usbStorage...)) == 0 {
 		return
 	}
@@ -90,6 +100,7 @@ func (l *lockdownReader) usb() {
 }
 
 func (l *lockdownReader) boot() {
+	l.begin()
 	grub, protected := "", false
 	for _, name := range l.glob(grubFiles...) {
 		for _, d := range parse.Directives(l.file(name)) {
@@ -103,6 +114,7 @@ func (l *lockdownReader) boot() {
 	for _, name := range l.glob("/etc/systemd/system/rescue.service.d/*.conf", "/etc/systemd/system/emergency.service.d/*.conf") {
 		for _, e := range parse.INI(l.file(name)) {
 			if strings.Contains(e.Value, "SYSTEMD_SULOGIN_FORCE=1") {
+				l.begin() // this file alone settles it
 				l.add("boot", "rescue shell without password", true, "SYSTEMD_SULOGIN_FORCE", at(name, e.Line))
 			}
 		}
@@ -110,9 +122,11 @@ func (l *lockdownReader) boot() {
 }
 
 func (l *lockdownReader) kiosk() {
+	l.begin()
 	if l.exists("/usr/lib/systemd/systemd") {
 		to, _ := l.fs.Readlink("/etc/systemd/system/ctrl-alt-del.target")
 		l.add("kiosk", "Ctrl-Alt-Del restarts", to != "/dev/null", "", "/etc/systemd/system/ctrl-alt-del.target")
+		l.begin()
 		vts, where := "6", "/etc/systemd/logind.conf"
 		for _, name := range l.glob("/etc/systemd/logind.conf", "/etc/systemd/logind.conf.d/*.conf") {
 			if e, ok := parse.INI(l.file(name)).Find("Login", "NAutoVTs"); ok {
@@ -126,13 +140,14 @@ func (l *lockdownReader) kiosk() {
 	}
 	l.sysrq()
 	for _, name := range terminals {
-		if l.exists(name) {
+		if l.begin(); l.exists(name) {
 			l.add("kiosk", "terminal "+path.Base(name), true, "", name)
 		}
 	}
 }
 
 func (l *lockdownReader) xorg() {
+	l.begin()
 	closed := map[string]bool{}
 	for _, name := range l.glob(xorgFiles...) {
 		for _, d := range parse.Directives(l.file(name)) {
@@ -145,6 +160,7 @@ func (l *lockdownReader) xorg() {
 }
 
 func (l *lockdownReader) sysrq() {
+	l.begin()
 	value, where := "", ""
 	if l.live {
 		value, where = strings.TrimSpace(string(l.file("/proc/sys/kernel/sysrq"))), "/proc/sys/kernel/sysrq"

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,14 +68,33 @@ func TestOSWithoutAnyReleaseFileIsAbsent(t *testing.T) {
 	}
 }
 
+// liveRoot is a live device that Docker left its mark on, with its mount of /.
+func liveRoot(mount string, root ...string) string {
+	return "live: yes\n-- etc/os-release --\nID=debian\n-- .dockerenv --\n-- proc/self/mountinfo --\n1 0 0:1 / / rw - rootfs rootfs rw\n2 1 0:2 " +
+		strings.Join(append(root, "/")[:1], "") + " / rw - " + mount + "\n"
+}
+
 func TestProfileIsGuessedOnlyFromClearSigns(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ tree, want string }{
-		"desktop":         {"-- etc/os-release --\nID=debian\n-- etc/systemd/system/display-manager.service --\n-- usr/lib/systemd/systemd --\n", "workstation"},
-		"phone shell":     {"-- etc/os-release --\nID=debian\n-- usr/bin/phosh --\n", "phone"},
-		"chassis":         {"-- etc/os-release --\nID=debian\n-- etc/machine-info --\nCHASSIS=handset\n", "phone"},
-		"no kernel, init": {"-- etc/os-release --\nID=debian\n", "container-image"},
-		"unsure":          {"-- etc/os-release --\nID=debian\n-- lib/modules/6.1.0/modules.dep --\n-- usr/lib/systemd/systemd --\n", ""},
+		"desktop":                        {"-- etc/os-release --\nID=debian\n-- etc/systemd/system/display-manager.service --\n-- usr/lib/systemd/systemd --\n", "workstation"},
+		"phone shell":                    {"-- etc/os-release --\nID=debian\n-- usr/bin/phosh --\n", "phone"},
+		"chassis":                        {"-- etc/os-release --\nID=debian\n-- etc/machine-info --\nCHASSIS=handset\n", "phone"},
+		"no kernel, init":                {"-- etc/os-release --\nID=debian\n", "container-image"},
+		"left over in a machine's image": {"-- etc/os-release --\nID=debian\n-- .dockerenv --\n-- boot/vmlinuz-6.1 --\n-- etc/systemd/system/display-manager.service --\n", "workstation"},
+		"boot loader":                    {"-- etc/os-release --\nID=debian\n-- .dockerenv --\n-- boot/grub/grub.cfg --\n-- usr/bin/cage --\n", "kiosk"},
+		"units that start":               {"-- etc/os-release --\nID=debian\n-- .dockerenv --\n-- usr/lib/systemd/systemd --\n-- etc/systemd/system/multi-user.target.wants/x.service --\n-- usr/bin/phosh --\n", "phone"},
+		"services that start":            {"-- etc/os-release --\nID=alpine\n-- .dockerenv --\n-- sbin/openrc --\n-- etc/runlevels/default/sshd --\n-- usr/bin/phosh --\n", "phone"},
+		"container of docker":            {"-- etc/os-release --\nID=debian\n-- .dockerenv --\n-- usr/bin/phosh --\n", "container-image"},
+		"container with an idle init":    {"-- etc/os-release --\nID=fedora\n-- run/.containerenv --\n-- usr/lib/systemd/systemd --\n", "container-image"},
+		"live container":                 {liveRoot("overlay overlay rw,lowerdir=/l"), "container-image"},
+		"live container, directory":      {liveRoot("ext4 /dev/vda1 rw", "/var/lib/docker/vfs/dir/1"), "container-image"},
+		"live container by its group":    {liveRoot("ext4 /dev/vda1 rw") + "-- proc/1/cgroup --\n0::/system.slice/docker-" + strings.Repeat("0a", 32) + ".scope\n", "container-image"},
+		"live, no mounts told":           {"live: yes\n-- etc/os-release --\nID=debian\n-- .dockerenv --\n", "container-image"},
+		"live machine":                   {liveRoot("ext4 /dev/vda1 rw"), ""},
+		"live machine from a subvolume":  {liveRoot("btrfs /dev/vda1 rw", "/@") + "-- proc/2/comm --\nkthreadd\n", ""},
+		"live medium":                    {liveRoot("overlay overlay rw,lowerdir=/l") + "-- lib/modules/6.1/modules.dep --\n", ""},
+		"unsure":                         {"-- etc/os-release --\nID=debian\n-- lib/modules/6.1.0/modules.dep --\n-- usr/lib/systemd/systemd --\n", ""},
 	} {
 		tab := collectFrom(t, osCollector(), tc.tree)
 		if got := tab.Rows.([]scanner.OS)[0].Profile; got != tc.want {

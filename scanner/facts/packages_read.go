@@ -22,6 +22,11 @@ func paragraphs(fsys scanner.FS, name string, do func(piece []byte, line int)) e
 		return err
 	}
 	defer f.Close()
+	return paragraphsOf(f, do)
+}
+
+// paragraphsOf is paragraphs of an open file.
+func paragraphsOf(f io.Reader, do func(piece []byte, line int)) error {
 	buf := make([]byte, 0, pieceSize)
 	line := 1
 	for {

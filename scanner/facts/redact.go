@@ -25,8 +25,10 @@ var settingsDirs = []string{
 // the collectors make of it stays the same, so that a recording gives the report of the device.
 func Redact(name string, content []byte) []byte {
 	switch {
+	case name == "/etc/shadow" || name == "/etc/passwd":
+		return markPasswords(content)
 	case slices.Contains(accountFiles, path.Base(name)) && (strings.HasPrefix(name, "/etc/")):
-		return parse.RedactAccounts(content)
+		return parse.RedactAccounts(content, nil)
 	case slices.ContainsFunc(settingsDirs, func(d string) bool { return name == d || strings.HasPrefix(name, d+"/") }):
 		return parse.RedactSettings(content)
 	case bytes.Contains(content, []byte("PRIVATE KEY-----")):

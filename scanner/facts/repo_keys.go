@@ -50,6 +50,9 @@ func collectRepoKeys(_ context.Context, in *scanner.Input) scanner.Table {
 			sum, err := r.fs.Digest(name, scanner.SHA256)
 			r.note(err)
 			row := RepoKey{Manager: p.manager, Path: name, SHA256: hex.EncodeToString(sum), Where: name}
+			if err != nil {
+				row.MarkUnread("sha256", scanner.Reason(err))
+			}
 			var unknown string
 			if _, row.Owned, unknown = own.of(name); unknown != "" {
 				row.MarkUnread("owned", unknown)

@@ -125,7 +125,10 @@ func collectBrowserSettings(_ context.Context, in *scanner.Input) scanner.Table 
 			rows = append(rows, row)
 		}
 	}
-	processes, _ := scanner.Rows[Process](in, "processes")
+	processes, why := scanner.Rows[Process](in, "processes")
+	if why != "" && in.Device.Identity().Live {
+		t.Partial = append(t.Partial, "flags of running browsers: table processes: "+why)
+	}
 	for _, p := range processes {
 		if !slices.Contains(browserNames, path.Base(p.Exe)) || slices.ContainsFunc(p.Args, func(a string) bool { return strings.HasPrefix(a, "--type=") }) {
 			continue // of a browser's many processes the first one has all flags

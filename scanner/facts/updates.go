@@ -12,14 +12,18 @@ import (
 
 // UpdateState is the one row of the table updates.
 type UpdateState struct {
-	Manager        string `expr:"manager" json:"manager" doc:"package manager or image updater that keeps the system up to date; empty unknown"`
-	RefreshDays    int    `expr:"refresh_days" json:"refresh_days" doc:"days since the lists of software were fetched, at the reference time; -1 unknown"`
-	InstallDays    int    `expr:"install_days" json:"install_days" doc:"days since a package was installed or the image was built, at the reference time; -1 unknown"`
-	Automatic      bool   `expr:"automatic" json:"automatic" doc:"security updates are installed without anybody's doing"`
-	Mechanism      string `expr:"mechanism" json:"mechanism,omitempty" doc:"what installs them"`
-	RebootRequired bool   `expr:"reboot_required" json:"reboot_required,omitempty" doc:"an installed update waits for a restart"`
-	Held           bool   `expr:"held" json:"held,omitempty" doc:"automatic updates are there and were switched off"`
-	Where          string `expr:"where" json:"-" doc:"file that tells"`
+	Manager     string `expr:"manager" json:"manager" doc:"package manager or image updater that keeps the system up to date; empty unknown"`
+	RefreshDays int    `expr:"refresh_days" json:"refresh_days" doc:"days since the lists of software were fetched, at the reference time; -1 unknown"`
+	InstallDays int    `expr:"install_days" json:"install_days" doc:"days since a package was installed or the image was built, at the reference time; -1 unknown"`
+	Automatic   bool   `expr:"automatic" json:"automatic" doc:"security updates are installed without anybody's doing"`
+	Mechanism   string `expr:"mechanism" json:"mechanism,omitempty" doc:"what installs them"`
+	// Pending counts what the fetched lists have newer, PendingNames names some of it.
+	Pending        int      `expr:"pending" json:"pending" doc:"installed packages of which the fetched lists have a newer version: apt's security suites, or opkg's feeds; -1 no such list is there"`
+	PendingNames   []string `expr:"pending_names" json:"pending_names,omitempty" doc:"the first of them, sorted"`
+	RebootRequired bool     `expr:"reboot_required" json:"reboot_required,omitempty" doc:"an installed update waits for a restart"`
+	Held           bool     `expr:"held" json:"held,omitempty" doc:"automatic updates are there and were switched off"`
+	Where          string   `expr:"where" json:"-" doc:"file that tells"`
+	scanner.Unread
 }
 
 // updateManagers are the managers by their databases, with the places that change when lists
@@ -48,9 +52,10 @@ func updatesCollector() scanner.Collector {
 	for _, m := range updateManagers {
 		meta = append(meta, concat(m.database, m.refresh, m.install)...)
 	}
+	globs, meta = concat(globs, pendingLists), concat(meta, packedLists)
 	return scanner.Collector{
 		Table: "updates", Doc: "how fresh the system is and what keeps it so, one row", Row: UpdateState{},
-		Reads: scanner.Reads{Globs: globs, Meta: meta}, Collect: collectUpdates,
+		Reads: scanner.Reads{Globs: globs, Meta: meta}, Needs: []string{"packages"}, Collect: collectUpdates,
 	}
 }
 
@@ -70,6 +75,7 @@ func collectUpdates(_ context.Context, in *scanner.Input) scanner.Table {
 		return scanner.Table{Absent: "no package manager or updater was found"}
 	}
 	u.automatic(r)
+	u.pending(in, r)
 	u.RebootRequired = r.exists("/run/reboot-required", "/var/run/reboot-required")
 	t.Rows = []UpdateState{u}
 	return t

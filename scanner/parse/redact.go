@@ -144,8 +144,10 @@ func pemPreamble(body []byte) int {
 }
 
 // RedactAccounts takes the hashes out of passwd, shadow, gshadow and files like them; the
-// scheme and the state of each password field stay.
-func RedactAccounts(b []byte) []byte {
+// scheme and the state of each password field stay. mark, when given, is asked about each
+// hash with a scheme's name that is not locked, and gives the letter to mask it with, which
+// says what is known of it; others are masked with x.
+func RedactAccounts(b []byte, mark func(name, hash []byte) byte) []byte {
 	var out []byte
 	for len(b) > 0 {
 		line := b
@@ -159,17 +161,17 @@ func RedactAccounts(b []byte) []byte {
 			// No second field that ends: whatever follows the colon may be a hash.
 			out = append(out, name...)
 			if ok {
-				out = append(append(append(out, ':'), maskHash(bytes.TrimRight(rest, "\r\n"))...), rest[len(bytes.TrimRight(rest, "\r\n")):]...)
+				out = append(append(append(out, ':'), maskHash(name, bytes.TrimRight(rest, "\r\n"), nil)...), rest[len(bytes.TrimRight(rest, "\r\n")):]...)
 			}
 			continue
 		}
-		out = append(append(append(append(append(out, name...), ':'), maskHash(field)...), ':'), tail...)
+		out = append(append(append(append(append(out, name...), ':'), maskHash(name, field, mark)...), ':'), tail...)
 	}
 	return out
 }
 
 // maskHash hides a password field's hash and keeps what PasswordField says of it.
-func maskHash(f []byte) []byte {
+func maskHash(name, f []byte, mark func(name, hash []byte) byte) []byte {
 	locks := 0
 	for locks < len(f) && (f[locks] == '!' || f[locks] == '*') {
 		locks++
@@ -185,6 +187,40 @@ func maskHash(f []byte) []byte {
 	default:
 		keep = 0
 	}
+	fill := byte('x')
+	if mark != nil && locks == 0 && len(h) >= 4 && h[0] == '$' {
+		fill = mark(name, f)
+	}
 	out := append([]byte{}, f[:locks+min(keep, len(h))]...)
-	return append(out, bytes.Repeat([]byte{'x'}, len(f)-len(out))...)
+	return append(out, bytes.Repeat([]byte{fill}, len(f)-len(out))...)
+}
+
+// AccountMark gives the letter that a hash is masked with (RedactAccounts); ok is false for
+// what is no masked hash.
+func AccountMark(hash []byte) (mark byte, ok bool) {
+	if len(hash) < 4 || hash[0] != '$' {
+		return 0, false
+	}
+	_, body, ok := bytes.Cut(hash[1:], []byte{'$'})
+	if !ok || len(body) < 4 || len(bytes.Trim(body, string(body[:1]))) > 0 {
+		return 0, false
+	}
+	return body[0], true
+}
+
+// AccountMarks gives the letters by account of a file that RedactAccounts masked. The first
+// line of an account counts.
+func AccountMarks(b []byte) map[string]byte {
+	marks := map[string]byte{}
+	lines(b, func(_ int, line string) {
+		f := strings.SplitN(line, ":", 3)
+		if len(f) < 2 {
+			return
+		}
+		if _, dup := marks[f[0]]; dup {
+			return
+		}
+		marks[f[0]], _ = AccountMark([]byte(f[1]))
+	})
+	return marks
 }

@@ -42,7 +42,7 @@ func TestRedactSettings(t *testing.T) {
 func TestRedactAccountsKeepsWhatIsParsed(t *testing.T) {
 	t.Parallel()
 	in := "root:$y$j9T$secretsalt$secrethash:19000:0:99999:7:::\nold:abSECRETxyz12:1\ndes:_J9..SECRETsecret:\nlocked:!$6$salt$secret:19000\nbin:*:1::\nempty::1\nx:x:0:0::/root:/bin/sh\nhalf:$1$a$secret"
-	out := RedactAccounts([]byte(in))
+	out := RedactAccounts([]byte(in), nil)
 	if bytes.Contains(bytes.ToLower(out), []byte("secret")) {
 		t.Errorf("a hash is left: %s", out)
 	}
@@ -59,7 +59,7 @@ func FuzzRedactKeepsWhatIsParsed(f *testing.F) {
 	f.Add([]byte("network={\n\tssid=\"a\"\n\tpsk=\"12345678\"\n}\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		before, _ := Shadow(b)
-		after, _ := Shadow(RedactAccounts(b))
+		after, _ := Shadow(RedactAccounts(b, nil))
 		if !reflect.DeepEqual(before, after) {
 			t.Errorf("shadow: %+v became %+v", before, after)
 		}

@@ -30,3 +30,38 @@ func TestShortVersion(t *testing.T) {
 		}
 	}
 }
+
+func TestCompareVersions(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{
+		{"1.0", "1.0", 0}, {"1.0", "1.0-0", 0}, {"0:1.0", "1.0", 0}, {"1.01", "1.1", 0}, {"", "", 0},
+		{"1.0", "1.1", -1}, {"1.9", "1.10", -1}, {"2.0", "1:1.0", -1}, {"1.0~rc1", "1.0", -1}, {"1.0~~", "1.0~", -1}, {"1.0", "1.0a", -1},
+		{"1.0a", "1.0+b", -1}, {"1.0-1", "1.0-1+deb12u1", -1}, {"5.2.15-2+b7", "5.2.15-2+b10", -1}, {"3.0.11-1~deb12u2", "3.0.11-1", -1},
+		{"1.2-3-4", "1.2-4-1", -1}, {"", "0.1", -1}, {"1.36.1-r2", "1.36.1-r10", -1}, {"1.0", "1.0.", -1},
+		{"99999999999999999999", "100000000000000000000", -1}, {"2024.01.01~abc", "2024.01.02", -1}, {"x:1", "1:1", -1},
+	} {
+		if got := CompareVersions(c.a, c.b); got != c.want {
+			t.Errorf("%q and %q: %d, want %d", c.a, c.b, got, c.want)
+		}
+		if got := CompareVersions(c.b, c.a); got != -c.want {
+			t.Errorf("%q and %q: %d, want %d", c.b, c.a, got, -c.want)
+		}
+	}
+}
+
+func FuzzCompareVersions(f *testing.F) {
+	f.Add("1:2.4.47-2+b1", "1:2.4.47-2", "3.0~rc1")
+	f.Add("1.0", "1.0.", "~")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		ab, bc := CompareVersions(a, b), CompareVersions(b, c)
+		if ab != -CompareVersions(b, a) || CompareVersions(a, a) != 0 {
+			t.Errorf("%q and %q have no order", a, b)
+		}
+		if ab <= 0 && bc <= 0 && CompareVersions(a, c) > 0 {
+			t.Errorf("%q <= %q <= %q, but not the first and the last", a, b, c)
+		}
+	})
+}

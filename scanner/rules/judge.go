@@ -248,8 +248,10 @@ func (c *ruleCase) add(row reflect.Value, sev scanner.Severity) {
 	f := &c.findings[i]
 	f.Severity = max(f.Severity, sev)
 	for _, col := range r.Paths {
-		if p := r.row.value(row, col); p != "" && !slices.Contains(f.Paths, p) && len(f.Paths) < maxEvidence {
-			f.Paths = append(f.Paths, p)
+		for _, p := range r.row.values(row, col) {
+			if p != "" && !slices.Contains(f.Paths, p) && len(f.Paths) < maxEvidence {
+				f.Paths = append(f.Paths, p)
+			}
 		}
 	}
 	if len(f.Evidence) >= maxEvidence {
@@ -319,11 +321,12 @@ func (s *Set) absorb(v scanner.Verdict) scanner.Verdict {
 	return v
 }
 
-// sameCause reports whether finding a tells all of b: they have the same subject, or every
-// file that b concerns is one of a's. A finding that groups several files stays when a
-// concerns only some of them.
+// sameCause reports whether finding a tells all of b: they have the same subject, b is about a
+// file that a names, or every file that b concerns is one of a's. A finding that groups the
+// files of a folder is about them, not about the folder, and stays when a concerns only some.
 func sameCause(a, b *scanner.Finding) bool {
-	if a.Subject == b.Subject || slices.Contains(a.Paths, b.Subject.Name) {
+	aboutFile := len(b.Paths) == 0 || slices.Contains(b.Paths, b.Subject.Name)
+	if a.Subject == b.Subject || aboutFile && slices.Contains(a.Paths, b.Subject.Name) {
 		return true
 	}
 	for _, p := range b.Paths {
@@ -331,5 +334,5 @@ func sameCause(a, b *scanner.Finding) bool {
 			return false
 		}
 	}
-	return len(b.Paths) > 0 && b.MoreEvidence == 0
+	return len(b.Paths) > 0 && len(b.Paths) < maxEvidence && b.MoreEvidence == 0 // at the limit there may be more
 }

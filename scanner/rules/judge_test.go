@@ -12,11 +12,13 @@ import (
 )
 
 type thing struct {
-	Name  string `expr:"name"`
-	Size  int    `expr:"size"`
-	Path  string `expr:"path"`
-	Mode  int    `expr:"mode"`
-	Where string `expr:"where"`
+	Name   string   `expr:"name"`
+	Size   int      `expr:"size"`
+	Path   string   `expr:"path"`
+	Group  string   `expr:"group"`
+	Starts []string `expr:"starts"`
+	Mode   int      `expr:"mode"`
+	Where  string   `expr:"where"`
 	scanner.Unread
 }
 
@@ -184,6 +186,53 @@ func TestOneCauseIsToldOnce(t *testing.T) {
 	if len(v.Findings) != 3 {
 		t.Errorf("another file is another cause, got %d findings", len(v.Findings))
 	}
+}
+
+// What one finding names takes another one only when it tells all of it.
+func TestFindingsAreAbsorbedWhole(t *testing.T) {
+	t.Parallel()
+	many := func(n int) (rows []thing) {
+		for i := range n {
+			rows = append(rows, thing{Size: 1, Group: "/opt", Path: fmt.Sprint("/opt/", i), Starts: []string{"/lib/x"}})
+		}
+		return rows
+	}
+	const group = `subject: {kind: folder, name: "{group}"}` + "\npaths: [path]"
+	for _, c := range []struct {
+		name     string
+		absorber thing
+		told     string // the other rule's subject and paths
+		others   []thing
+		absorbed bool
+	}{
+		{"a group's only file", thing{Path: "/opt/a"}, group, []thing{{Size: 1, Group: "/opt", Path: "/opt/a"}}, true},
+		{"one file of two", thing{Path: "/opt/a"}, group, []thing{{Size: 1, Group: "/opt", Path: "/opt/a"}, {Size: 1, Group: "/opt", Path: "/opt/b"}}, false},
+		{"the folder of a group, not its files", thing{Path: "/opt"}, group, []thing{{Size: 1, Group: "/opt", Path: "/opt/a"}}, false},
+		{"both files, of a list", thing{Path: "/etc/job", Starts: []string{"/opt/a", "/opt/b"}}, group,
+			[]thing{{Size: 1, Group: "/opt", Path: "/opt/a"}, {Size: 1, Group: "/opt", Path: "/opt/b"}}, true},
+		{"the file itself, whatever else it names", thing{Path: "/etc/job"}, `subject: {kind: job, name: "{path}"}` + "\npaths: [path, starts]",
+			[]thing{{Size: 1, Path: "/etc/job", Starts: []string{"/opt/a"}}}, true},
+		{"a file without paths", thing{Path: "/etc/job"}, `subject: {kind: job, name: "{path}"}`, []thing{{Size: 1, Path: "/etc/job"}}, true},
+		{"the same subject", thing{Name: "x", Path: "/etc/job"}, `subject: {kind: thing, name: "{name}"}` + "\npaths: [path]",
+			[]thing{{Size: 1, Name: "x", Path: "/etc/other"}}, true},
+		{"more files than are kept", thing{Starts: filesOf(many(2 * maxEvidence))}, group, many(2 * maxEvidence), false},
+		{"more paths than are kept", thing{Path: "/lib/x", Starts: filesOf(many(maxEvidence - 1))},
+			`subject: {kind: folder, name: "{group}"}` + "\npaths: [starts, path]", many(maxEvidence), false},
+	} {
+		c.absorber.Size = 11
+		set := loadRules(t, "OS-001\ntable: things\nwhen: size > 10\nabsorbs: [OS-002]\npaths: [path, starts]", "OS-002\ntable: others\nwhen: size > 0\n"+c.told+"\n")
+		v := judge(set, "", things(c.absorber), &scanner.Table{Name: "others", Rows: c.others})
+		if got := len(v.Findings) == 1 && len(v.Findings[0].Absorbed) == 1; got != c.absorbed {
+			t.Errorf("%s: absorbed %v, %+v", c.name, got, v.Findings)
+		}
+	}
+}
+
+func filesOf(rows []thing) (out []string) {
+	for _, r := range rows {
+		out = append(out, r.Path)
+	}
+	return out
 }
 
 func TestAllowLists(t *testing.T) {

@@ -36,6 +36,19 @@ func (rt *rowType) value(row reflect.Value, column string) string {
 	return text(row.FieldByIndex(rt.columns[column]))
 }
 
+// values gives a column's text, one for each part of a list.
+func (rt *rowType) values(row reflect.Value, column string) []string {
+	v := row.FieldByIndex(rt.columns[column])
+	if v.Kind() != reflect.Slice {
+		return []string{text(v)}
+	}
+	parts := make([]string, v.Len())
+	for i := range parts {
+		parts[i] = text(v.Index(i))
+	}
+	return parts
+}
+
 // text writes a value as people read it: lists with commas, nothing quoted.
 func text(v reflect.Value) string {
 	switch v.Kind() {
