@@ -31,27 +31,6 @@ func androidListenersCollector() scanner.Collector {
 	}
 }
 
-func defaultAppsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "default_apps", Doc: "apps that handle messages, calls, pages and the like", Row: DefaultApp{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func appOpsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "app_ops", Doc: "uses of the camera, microphone, location and other guarded things", Row: AppOp{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func screenCapturesCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "screen_captures", Doc: "who was recording or casting the screen", Row: ScreenCapture{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
 func vpnsCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "vpns", Doc: "VPNs that were on or must be on", Row: VPN{}, Platforms: onAndroid,

@@ -4,15 +4,15 @@ import "strings"
 
 // VirtualDisplay is a display that an app made: a copy of the screen, or one of its own.
 type VirtualDisplay struct {
-	Package string
-	UID     int    // -1 when not printed
-	Name    string // that the app gave it: scrcpy, ScreenCapture; empty when not printed
-	Private bool   // shows only what its owner puts on it
-	Line    int    // 1-based
+	Package    string
+	UID        int
+	Name       string // that the app gave it: scrcpy, ScreenCapture; empty when not printed
+	OwnContent bool   // shows only what is put on it, and is no copy of the screen
+	Line       int    // 1-based
 }
 
 // VirtualDisplays reads dumpsys display of Android 5 to 16: devices whose unique id is
-// virtual:PACKAGE,UID,NAME,NUMBER, which older releases end at the name, and "owner PACKAGE (uid N)".
+// virtual:PACKAGE,UID,NAME,NUMBER, which older releases end at the name.
 func VirtualDisplays(b []byte) ([]VirtualDisplay, error) {
 	if err := ServiceRefusal(b); err != nil {
 		return nil, err
@@ -29,15 +29,14 @@ func VirtualDisplays(b []byte) ([]VirtualDisplay, error) {
 		}
 		pkg, rest, _ := strings.Cut(id, ",")
 		uid, name, _ := strings.Cut(rest, ",")
-		d := VirtualDisplay{Package: pkg, UID: -1, Line: n}
 		number, ok := leadingInt(uid)
 		if !ok || !isPackage(pkg) {
 			return
 		}
-		d.UID = number
+		d := VirtualDisplay{Package: pkg, UID: number, Line: n}
 		name, _, _ = strings.Cut(name, `"`)
 		d.Name, _, _ = strings.Cut(clip(name, 200), ",")
-		d.Private = strings.Contains(text, "FLAG_PRIVATE")
+		d.OwnContent = strings.Contains(text, "FLAG_OWN_CONTENT_ONLY")
 		if key := pkg + " " + d.Name; !seen[key] {
 			seen[key] = true
 			all = append(all, d)

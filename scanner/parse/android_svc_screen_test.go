@@ -50,7 +50,7 @@ const displays = `DISPLAY MANAGER (dumpsys display)
 Display Devices: size=3
   DisplayDeviceInfo{"Built-in Screen": uniqueId="local:0", 1080 x 1920, type BUILT_IN, FLAG_DEFAULT_DISPLAY}
   DisplayDeviceInfo{"scrcpy": uniqueId="virtual:com.android.shell,2000,scrcpy,0", 720 x 1280, type VIRTUAL, owner com.android.shell (uid 2000), FLAG_PRESENTATION}
-  DisplayDeviceInfo{"rec": uniqueId="virtual:com.example.rec,10123,rec", 720 x 1280, type VIRTUAL, FLAG_PRIVATE}
+  DisplayDeviceInfo{"rec": uniqueId="virtual:com.example.rec,10123,rec", 720 x 1280, type VIRTUAL, FLAG_PRIVATE, FLAG_OWN_CONTENT_ONLY}
   mUniqueId=virtual:com.example.rec,10123,rec
 `
 
