@@ -92,6 +92,7 @@ type ScreenCapture struct {
 	Kind    string `expr:"kind" json:"kind" doc:"projection, virtual_display or process"`
 	Process string `expr:"process" json:"process,omitempty" doc:"process, for tools that are no app"`
 	Where   string `expr:"where" json:"-" doc:"source"`
+	scanner.Unread
 }
 
 // VPN is a VPN app that was on, or must be on.

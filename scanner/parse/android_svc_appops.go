@@ -23,6 +23,8 @@ type AppOp struct {
 	Duration   time.Duration // of the longest remembered use
 	Running    bool          // in use while the output was made
 	Background bool          // a use while the app was in the background
+	BackAgo    time.Duration // from the last such use to when the output was made
+	States     bool          // the output tells of a use in which state the app was (Android 9 on)
 	Proxy      string        // package on whose behalf, or by which, it was last used; often empty
 	Line       int           // 1-based
 }
@@ -157,7 +159,12 @@ func (p *appOpsReader) detail(text string) {
 			op.Proxy = opProxy(rest)
 		}
 		op.Accessed = true
-		op.Background = op.Background || state == "bg" || state == "cch"
+		if op.States = true; state == "bg" || state == "cch" {
+			if !op.Background || since < op.BackAgo {
+				op.BackAgo = since
+			}
+			op.Background = true
+		}
 		p.longest(valueOf(rest, "duration"))
 	case "Running start at":
 		op.Running, op.Accessed = true, true

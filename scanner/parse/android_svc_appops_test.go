@@ -83,7 +83,7 @@ func TestAppOps(t *testing.T) {
 			{UID: 1010007, Op: "WRITE_SMS", Mode: "allow", UIDMode: true, Line: 7},
 			{UID: 1010007, Package: "org.example.sms", Op: "SEND_SMS", Mode: "allow", Accessed: true, AccessAgo: 123004 * time.Millisecond,
 				LastAccess: at("2019-03-04 06:06:07.000"), Rejected: true, RejectAgo: 3 * day, LastReject: at("2019-03-01 00:00:00.001"),
-				Duration: 158 * time.Millisecond, Background: true, Line: 9},
+				Duration: 158 * time.Millisecond, Background: true, BackAgo: 123004 * time.Millisecond, States: true, Line: 9},
 			{UID: 1010007, Package: "org.example.sms", Op: "MONITOR_LOCATION", Mode: "allow", Accessed: true, Running: true, Line: 14},
 			{UID: 5, Package: "not.hidden", Op: "GPS", Mode: "allow", Line: 20},
 		}},
@@ -91,7 +91,7 @@ func TestAppOps(t *testing.T) {
 			{UID: 10200, Op: "RECORD_AUDIO", Mode: "foreground", UIDMode: true, Line: 5},
 			{UID: 10200, Package: "org.example.recorder", Op: "RECORD_AUDIO", Mode: "allow", Accessed: true, AccessAgo: 5 * time.Second,
 				LastAccess: at("2023-01-02 03:04:05.678"), Rejected: true, RejectAgo: day + 3*time.Hour + 4*time.Minute + 5678*time.Millisecond,
-				LastReject: at("2023-01-01 00:00:00.000"), Duration: 1500 * time.Millisecond, Running: true, Background: true, Line: 7},
+				LastReject: at("2023-01-01 00:00:00.000"), Duration: 1500 * time.Millisecond, Running: true, Background: true, BackAgo: 10678 * time.Millisecond, States: true, Line: 7},
 			{UID: 10200, Package: "org.example.recorder", Op: "ESTABLISH_VPN_SERVICE", Mode: "ignore", Line: 17},
 		}},
 	} {
