@@ -42,6 +42,7 @@ type ruleInfo struct {
 	When           string            `json:"when"`
 	Attack         []string          `json:"attack,omitempty"`
 	Absorbs        []string          `json:"absorbs,omitempty"`
+	Discreet       bool              `json:"discreet,omitempty"`
 	Means          string            `json:"means"`
 	Fix            string            `json:"fix"`
 	FalsePositives string            `json:"false_positives"`
@@ -49,7 +50,7 @@ type ruleInfo struct {
 
 func describeRule(r *rules.Rule) ruleInfo {
 	return ruleInfo{r.ID, r.Title, r.Category, r.Severity, r.FPRisk, r.Maturity, r.Platforms, r.Profiles, r.Table,
-		strings.TrimSpace(r.Where), strings.TrimSpace(r.When), r.Attack, r.Absorbs,
+		strings.TrimSpace(r.Where), strings.TrimSpace(r.When), r.Attack, r.Absorbs, r.Discreet,
 		strings.TrimSpace(r.Means), strings.TrimSpace(r.Fix), strings.TrimSpace(r.FalsePositives)}
 }
 

@@ -148,6 +148,9 @@ type Finding struct {
 	Means        string   `json:"means"`
 	Fix          string   `json:"fix"`
 	Attack       []string `json:"attack,omitempty"`
+	// Discreet findings must not be shown where others may see them: in notifications or on the
+	// lock screen. Who watches the person may be near, and must not learn of it first.
+	Discreet bool `json:"discreet,omitempty"`
 	// Absorbed are findings of other rules that have the same cause and are told here.
 	Absorbed []Absorbed `json:"absorbed,omitempty"`
 	// Paths are the files that the finding concerns; absorption goes by them.

@@ -36,7 +36,7 @@ func Explain(w io.Writer, r *rules.Rule, reads []string, s Style) error {
 	return p.w.Flush()
 }
 
-// unfilled shows placeholders in a way that people read: {name} as NAME.
+// unfilled shows placeholders in a way that people read: {name} as NAME, {one|other} as ONE.
 func unfilled(s string) string {
 	var b strings.Builder
 	for {
@@ -47,7 +47,8 @@ func unfilled(s string) string {
 			return b.String()
 		}
 		b.WriteString(s[:i])
-		b.WriteString(strings.ToUpper(s[i+1 : i+j]))
+		column, _, _ := strings.Cut(s[i+1:i+j], "|")
+		b.WriteString(strings.ToUpper(column))
 		s = s[i+j+1:]
 	}
 }

@@ -19,7 +19,7 @@ import (
 var (
 	idPattern     = regexp.MustCompile(`^(APP|OS|CFG|NET|AGT)-[0-9]{3}[a-z]?$`)
 	attackPattern = regexp.MustCompile(`^T[0-9]{4}(\.[0-9]{3})?$`)
-	placeholder   = regexp.MustCompile(`\{([a-z0-9_]+)\}`)
+	placeholder   = regexp.MustCompile(`\{([a-z0-9_]+)(?:\|([a-z0-9_]+))?\}`)
 	unknownName   = regexp.MustCompile(`unknown name (\w+)`)
 
 	categories = []string{"app", "network", "os", "config", "agent"}
@@ -216,8 +216,13 @@ func checkColumns(r *Rule, root *yaml.Node) error {
 	}
 	for _, t := range []struct{ key, text string }{{"subject", r.Subject.Kind + r.Subject.Name}, {"means", r.Means}, {"fix", r.Fix}} {
 		for _, m := range placeholder.FindAllStringSubmatch(t.text, -1) {
-			if err := has(t.key, m[1]); err != nil {
-				return err
+			for _, column := range m[1:] {
+				if column == "" {
+					continue
+				}
+				if err := has(t.key, column); err != nil {
+					return err
+				}
 			}
 		}
 	}

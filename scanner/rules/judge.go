@@ -242,7 +242,7 @@ func (c *ruleCase) add(row reflect.Value, sev scanner.Severity) {
 		c.findings = append(c.findings, scanner.Finding{
 			Key: scanner.FindingKey(r.ID, subject), Rule: r.ID, Title: r.Title, Category: r.Category,
 			FalsePositives: r.FPRisk, Subject: subject, Means: r.fill(r.Means, row),
-			Fix: r.fill(r.Fix, row), Attack: r.Attack,
+			Fix: r.fill(r.Fix, row), Attack: r.Attack, Discreet: r.Discreet,
 		})
 	}
 	f := &c.findings[i]
@@ -267,13 +267,17 @@ func (c *ruleCase) add(row reflect.Value, sev scanner.Severity) {
 	f.Evidence = append(f.Evidence, e)
 }
 
-// fill puts a row's columns in the place of {column}.
+// fill puts a row's columns in the place of {column}; of {one|other} the first that is not empty.
 func (r *Rule) fill(s string, row reflect.Value) string {
 	if !strings.Contains(s, "{") {
 		return s
 	}
 	return placeholder.ReplaceAllStringFunc(s, func(m string) string {
-		return r.row.value(row, m[1:len(m)-1])
+		first, other, both := strings.Cut(m[1:len(m)-1], "|")
+		if v := r.row.value(row, first); v != "" || !both {
+			return v
+		}
+		return r.row.value(row, other)
 	})
 }
 
@@ -294,6 +298,7 @@ func (s *Set) absorb(v scanner.Verdict) scanner.Verdict {
 				for _, j := range byRule[id] {
 					if !gone[j] && sameCause(&v.Findings[i], &v.Findings[j]) {
 						gone[j] = true
+						v.Findings[i].Discreet = v.Findings[i].Discreet || v.Findings[j].Discreet
 						v.Findings[i].Absorbed = append(v.Findings[i].Absorbed, scanner.Absorbed{Rule: id, Subject: v.Findings[j].Subject})
 						absorbedBy[id] = append(absorbedBy[id], "told under "+r.ID)
 					}

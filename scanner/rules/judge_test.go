@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -233,6 +234,37 @@ func filesOf(rows []thing) (out []string) {
 		out = append(out, r.Path)
 	}
 	return out
+}
+
+func TestDiscretionIsKeptByWhatAbsorbs(t *testing.T) {
+	t.Parallel()
+	set := loadRules(t,
+		"OS-001\ntable: things\nwhen: size > 10\nabsorbs: [OS-002]",
+		"OS-002\ntable: things\nwhen: size > 0\ndiscreet: true",
+		"OS-003\ntable: things\nwhen: size > 0")
+	v := judge(set, "", things(thing{Name: "loud", Size: 11}, thing{Name: "quiet", Size: 1}))
+	got := map[string]bool{}
+	for _, f := range v.Findings {
+		got[f.Rule+" "+f.Subject.Name] = f.Discreet
+	}
+	want := map[string]bool{"OS-001 loud": true, "OS-002 quiet": true, "OS-003 loud": false, "OS-003 quiet": false}
+	if !maps.Equal(got, want) {
+		t.Errorf("discreet: %v, want %v", got, want)
+	}
+}
+
+func TestTextsTakeTheFirstColumnThatIsFilled(t *testing.T) {
+	t.Parallel()
+	set := loadRules(t, "OS-001\ntable: things\nwhen: size > 0\nsubject: {kind: thing, name: \"{name|path} of {size}\"}")
+	v := judge(set, "", things(thing{Name: "a", Size: 1, Path: "/x"}, thing{Size: 2, Path: "/y"}))
+	if len(v.Findings) != 2 || v.Findings[0].Subject.Name != "a of 1" || v.Findings[1].Subject.Name != "/y of 2" {
+		t.Errorf("got %+v", v.Findings)
+	}
+	l := NewLoader(thingCollectors)
+	_, err := l.Parse("x.yaml", []byte("id: OS-001\n"+ruleHead+"table: things\nwhen: size > 0\nsubject: {kind: thing, name: \"{name|pathh}\"}\n"))
+	if err == nil || !strings.Contains(err.Error(), `did you mean "path"`) {
+		t.Errorf("a column that is not there: %v", err)
+	}
 }
 
 func TestAllowLists(t *testing.T) {

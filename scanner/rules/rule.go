@@ -14,7 +14,7 @@ import (
 
 // EngineVersion grows when a rule file can say something that older engines do not
 // understand; a rule's min_engine is compared with it.
-const EngineVersion = 1
+const EngineVersion = 2
 
 // Rule is one compiled rule.
 type Rule struct {
@@ -45,6 +45,9 @@ type Rule struct {
 	Evidence []string `yaml:"evidence"`
 	// Paths names columns that hold paths which the finding concerns; absorption goes by them.
 	Paths []string `yaml:"paths"`
+	// Discreet marks what tells of somebody who watches the person: it must not be shown where
+	// others may see it.
+	Discreet bool `yaml:"discreet"`
 	// Absorbs names rules whose findings on the same subject or path have the same cause.
 	Absorbs []string `yaml:"absorbs"`
 	// Allow lists rows that are known to be fine.
