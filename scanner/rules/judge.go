@@ -248,10 +248,8 @@ func (c *ruleCase) add(row reflect.Value, sev scanner.Severity) {
 	f := &c.findings[i]
 	f.Severity = max(f.Severity, sev)
 	for _, col := range r.Paths {
-		for _, p := range r.row.values(row, col) {
-			if p != "" && !slices.Contains(f.Paths, p) && len(f.Paths) < maxEvidence {
-				f.Paths = append(f.Paths, p)
-			}
+		if p := r.row.value(row, col); p != "" && !slices.Contains(f.Paths, p) && len(f.Paths) < maxEvidence {
+			f.Paths = append(f.Paths, p)
 		}
 	}
 	if len(f.Evidence) >= maxEvidence {

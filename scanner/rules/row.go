@@ -36,14 +36,6 @@ func (rt *rowType) value(row reflect.Value, column string) string {
 	return text(row.FieldByIndex(rt.columns[column]))
 }
 
-// values gives the elements of a column that is a list, and the text of any other.
-func (rt *rowType) values(row reflect.Value, column string) []string {
-	if list, ok := row.FieldByIndex(rt.columns[column]).Interface().([]string); ok {
-		return list
-	}
-	return []string{rt.value(row, column)}
-}
-
 // text writes a value as people read it: lists with commas, nothing quoted.
 func text(v reflect.Value) string {
 	switch v.Kind() {
