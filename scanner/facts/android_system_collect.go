@@ -305,7 +305,10 @@ func (s *systemReader) traits() {
 	r.Emulator = len(r.EmulatorSigns) > 0
 	r.Inconsistent = disagreements(p, r)
 	if len(p.rows) == 0 {
-		s.unread(noProperty, "emulator", "inconsistent")
+		s.unread(noProperty, "inconsistent")
+		if !r.Emulator { // a fingerprint alone can say yes, but not no
+			s.unread(noProperty, "emulator")
+		}
 	}
 }
 
