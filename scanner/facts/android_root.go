@@ -291,6 +291,7 @@ func collectRootState(_ context.Context, in *scanner.Input) scanner.Table {
 		if len(row.Signs) < 20 {
 			row.Signs = append(row.Signs, s.Kind+" "+s.Name)
 		}
+		row.Names = append(row.Names, s.Name)
 		if s.Class == "root" {
 			heaviest[s.Kind] = max(heaviest[s.Kind], s.Weight)
 		}

@@ -135,7 +135,8 @@ func collectDeviceSettings(ctx context.Context, in *scanner.Input) scanner.Table
 		return scanner.Table{Absent: s.why["global"]}
 	}
 	row := DeviceSettings{Where: or(s.where["global"], or(s.where["secure"], s.where["system"]))}
-	if sys, _ := scanner.Rows[AndroidSystem](in, "android"); len(sys) > 0 && sys[0].SDK > 0 {
+	sys, _ := scanner.Rows[AndroidSystem](in, "android")
+	if row.Emulator = len(sys) > 0 && sys[0].Emulator; len(sys) > 0 && sys[0].SDK > 0 {
 		row.SDK = sys[0].SDK
 	} else {
 		row.MarkUnread("sdk", "the API level is not known")

@@ -11,6 +11,8 @@ type AndroidSystem struct {
 	VendorPatch        string   `expr:"vendor_patch" json:"vendor_patch,omitempty" doc:"patch level of the vendor's part"`
 	VendorPatchAgeDays int      `expr:"vendor_patch_age_days" json:"vendor_patch_age_days" doc:"days from it to when the device was seen"`
 	EndOfLifeDays      int      `expr:"end_of_life_days" json:"end_of_life_days" doc:"days since this release last got security patches from AOSP; negative while it still does"`
+	ReleasesBehind     int      `expr:"releases_behind" json:"releases_behind" doc:"how many yearly releases newer than this one were out when the device was seen"`
+	Exploited          []string `expr:"exploited" json:"exploited,omitempty" doc:"vulnerabilities known to be used by attackers that the patch level leaves open, of those whose patch was out when the device was seen"`
 	Manufacturer       string   `expr:"manufacturer" json:"manufacturer" doc:"ro.product.manufacturer"`
 	Model              string   `expr:"model" json:"model" doc:"ro.product.model"`
 	Fingerprint        string   `expr:"fingerprint" json:"fingerprint" doc:"build fingerprint"`
@@ -48,6 +50,7 @@ type RootState struct {
 	Score  int      `expr:"score" json:"score" doc:"sum of the signs' weights: 100 is proof, one weak sign 10 to 40"`
 	Kinds  int      `expr:"kinds" json:"kinds" doc:"how many kinds of signs there are"`
 	Signs  []string `expr:"signs" json:"signs,omitempty" doc:"the signs, in words"`
+	Names  []string `expr:"names" json:"-" doc:"the signs by name alone: paths, processes, packages"`
 	Tools  []string `expr:"tools" json:"tools,omitempty" doc:"Magisk, KernelSU, APatch, SuperSU, Zygisk, LSPosed, Frida, ..."`
 	Looked []string `expr:"looked" json:"looked,omitempty" doc:"where was looked: binaries, processes, mounts, properties, apps, files"`
 	Hidden bool     `expr:"hidden" json:"hidden,omitempty" doc:"a program that hides root from apps is there"`
@@ -95,6 +98,7 @@ type DeviceSettings struct {
 	AdvancedProtection  bool   `expr:"advanced_protection" json:"advanced_protection,omitempty" doc:"Advanced Protection is on (API 36)"`
 	BackupTransport     string `expr:"backup_transport" json:"backup_transport,omitempty" doc:"where the device's backup goes: component of the transport"`
 	InstallerRestricted bool   `expr:"installer_restricted" json:"installer_restricted,omitempty" doc:"a manager forbids installing from unknown sources"`
+	Emulator            bool   `expr:"emulator" json:"emulator,omitempty" doc:"a virtual device, whose switches are set for tests"`
 	Where               string `expr:"where" json:"-" doc:"source"`
 	scanner.Unread
 }

@@ -130,8 +130,9 @@ func (s *systemReader) identity() {
 	if r.SDK == 0 {
 		r.SDK = sdkOf(r.Release)
 	}
+	r.ReleasesBehind = releasesBehind(r.SDK, s.in.Options.Now)
 	if r.SDK == 0 {
-		s.unread(noProperty, "sdk")
+		s.unread(noProperty, "sdk", "releases_behind")
 	}
 	if r.BuildType == "" {
 		s.unread(noProperty, "build_type", "build_tags")
@@ -177,8 +178,10 @@ func (s *systemReader) patch() {
 	r, now := &s.row, s.in.Options.Now
 	r.Patch, r.VendorPatch = s.props.get("ro.build.version.security_patch"), s.props.get("ro.vendor.build.security_patch")
 	var ok bool
+	r.Exploited = openHoles(r.Patch, now)
 	if r.PatchAgeDays, ok = daysSince(r.Patch, now); !ok {
-		s.unread(noProperty, "patch", "patch_age_days")
+		r.Exploited = nil
+		s.unread(noProperty, "patch", "patch_age_days", "exploited")
 	}
 	if r.VendorPatchAgeDays, ok = daysSince(r.VendorPatch, now); !ok {
 		s.unread(noProperty, "vendor_patch", "vendor_patch_age_days")
@@ -302,7 +305,10 @@ func (s *systemReader) traits() {
 	r.Emulator = len(r.EmulatorSigns) > 0
 	r.Inconsistent = disagreements(p, r)
 	if len(p.rows) == 0 {
-		s.unread(noProperty, "emulator", "inconsistent")
+		s.unread(noProperty, "inconsistent")
+		if !r.Emulator { // a fingerprint alone can say yes, but not no
+			s.unread(noProperty, "emulator")
+		}
 	}
 }
 
