@@ -10,13 +10,6 @@ func unwritten(context.Context, *scanner.Input) scanner.Table {
 	return scanner.Table{Absent: "not collected"}
 }
 
-func androidUsersCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "android_users", Doc: "users and profiles; never a name", Row: AndroidUser{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
 func appsCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "apps", Doc: "installed apps, over all users", Row: App{}, Platforms: onAndroid,
@@ -27,20 +20,6 @@ func appsCollector() scanner.Collector {
 func androidListenersCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "android_listeners", Doc: "ports that programs listen at", Row: AndroidListener{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func vpnsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "vpns", Doc: "VPNs that were on or must be on", Row: VPN{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func appEventsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "app_events", Doc: "updates, downgrades and removals of apps before the device was seen", Row: AppEvent{}, Platforms: onAndroid,
 		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
 	}
 }
