@@ -24,30 +24,9 @@ func androidListenersCollector() scanner.Collector {
 	}
 }
 
-func androidNetworksCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "android_networks", Doc: "networks that the device was on", Row: AndroidNetwork{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func androidProxiesCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "android_proxies", Doc: "proxies that apps are told to use", Row: AndroidProxy{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
 func androidCAsCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "android_cas", Doc: "certificate authorities added by people, managers or intruders", Row: AndroidCA{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func androidNeighboursCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "android_neighbours", Doc: "machines seen on the network", Row: AndroidNeighbour{}, Platforms: onAndroid,
 		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
 	}
 }

@@ -133,11 +133,10 @@ var makerProfiles = []struct {
 	first, last int
 	kind        string
 }{
-	{"samsung", 95, 99, "clone"},        // Dual Messenger
+	{"samsung", 95, 99, "clone"},           // Dual Messenger
 	{"samsung", 150, 160, "secure_folder"}, // Secure Folder and Knox containers
-	{"xiaomi", 999, 999, "clone"}, {"oppo", 999, 999, "clone"}, {"oneplus", 999, 999, "clone"}, {"realme", 999, 999, "clone"}, {"vivo", 999, 999, "clone"},
-	{"", 999, 999, "clone"}, // ColorOS, Funtouch and others that took it over
-	{"huawei", 128, 138, "clone"}, {"honor", 128, 138, "clone"}, {"asus", 11, 11, "clone"},
+	{"", 999, 999, "clone"},                // MIUI, ColorOS, OxygenOS, Funtouch
+	{"huawei", 128, 138, "clone"}, {"honor", 128, 138, "clone"},
 }
 
 // makerProfile tells a profile that the maker's system made. A work profile that somebody else
