@@ -31,20 +31,6 @@ func androidCAsCollector() scanner.Collector {
 	}
 }
 
-func androidTunnelsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "android_tunnels", Doc: "tunnel interfaces", Row: AndroidTunnel{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
-func androidHostsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "android_hosts", Doc: "names that the hosts file leads elsewhere", Row: HostsEntry{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
 func crashesCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "crashes", Doc: "crashes by process", Row: Crash{}, Platforms: onAndroid,
