@@ -24,13 +24,6 @@ func androidListenersCollector() scanner.Collector {
 	}
 }
 
-func androidCAsCollector() scanner.Collector {
-	return scanner.Collector{
-		Table: "android_cas", Doc: "certificate authorities added by people, managers or intruders", Row: AndroidCA{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceGetprop}}, Collect: unwritten,
-	}
-}
-
 func crashesCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "crashes", Doc: "crashes by process", Row: Crash{}, Platforms: onAndroid,
