@@ -25,7 +25,7 @@ func androidHostsCollector() scanner.Collector {
 var protectedDomains = []string{"play.googleapis.com", "android.clients.google.com", "play.google.com", "safebrowsing.googleapis.com", "safebrowsing.google.com", "sb-ssl.google.com",
 	"playintegrity.googleapis.com", "androidattestation.googleapis.com", "remoteprovisioning.googleapis.com", "firebaseinstallations.googleapis.com", "ota.googlezip.net", "clients2.google.com",
 	"connectivitycheck.gstatic.com", "accounts.google.com", "dl.google.com", "fota-cloud-dn.ospserver.net", "neofussvr.sslcs.cdngc.net", "fota-secure-dn.ospserver.net", "galaxystore.samsung.com",
-	"update.miui.com", "update.intl.miui.com", "bigota.d.miui.com", "virustotal.com", "f-droid.org", "aurora.malwarebytes.com", "avast.com", "avcdn.net", "kaspersky.com", "eset.com",
+	"update.miui.com", "update.intl.miui.com", "bigota.d.miui.com", "virustotal.com", "f-droid.org", "malwarebytes.com", "avast.com", "avcdn.net", "kaspersky.com", "eset.com",
 	"bitdefender.com", "lookout.com", "mcafee.com", "norton.com", "sophos.com", "zimperium.com", "trendmicro.com", "avira.com", "amnesty.org"}
 
 const maxHostsRows = 2000
@@ -43,11 +43,12 @@ func collectAndroidHosts(_ context.Context, in *scanner.Input) scanner.Table {
 	read := 0
 	var failed []error
 	for _, name := range files[:min(len(files), 100)] {
-		target, err := fsys.Resolve(name)
-		if err == nil && seen[target] {
-			continue
+		if target, err := fsys.Resolve(name); err == nil { // /etc is a link to /system/etc
+			if seen[target] {
+				continue
+			}
+			seen[target] = true
 		}
-		seen[target] = true
 		b, err := scanner.ReadFile(fsys, name, maxHosts)
 		if err != nil {
 			failed = append(failed, err)
@@ -94,7 +95,7 @@ func hostsRows(b []byte, file string, t *scanner.Table) []HostsEntry {
 				if len(t.Partial) == 0 {
 					t.Partial = append(t.Partial, file+": leads more names elsewhere than are kept")
 				}
-			case !localName(name) || !nowhere:
+			default:
 				rows = append(rows, HostsEntry{Name: name, Address: e.Addr, Blocked: nowhere, Count: 1, Protected: protected, Where: at(file, e.Line)})
 			}
 		}
