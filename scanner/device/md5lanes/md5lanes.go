@@ -4,8 +4,11 @@
 package md5lanes
 
 import (
+	"crypto/md5"
+	"encoding"
 	"encoding/binary"
 	"errors"
+	"hash"
 	"io"
 	"math"
 )
@@ -13,8 +16,11 @@ import (
 const (
 	lanes     = 16
 	blockSize = 64
-	laneSize  = 16 << 10 // bytes of a file that are read at a time
+	laneSize  = 32 << 10 // bytes of a file that are read at a time
 	padding   = 2 * blockSize
+
+	// few is how many lanes are no faster than hashing one file after the other.
+	few = 3
 )
 
 // Next gives the next file to digest and who wants to know, or a nil file when there is none
@@ -36,6 +42,7 @@ func Sum(next Next) {
 
 type summer struct {
 	next  Next
+	over  bool // next has no more files
 	table [64]uint32
 	state [4][lanes]uint32
 	lanes [lanes]lane
@@ -58,7 +65,11 @@ func (s *summer) start(i int) {
 	l := &s.lanes[i]
 	for {
 		l.pos, l.whole, l.n, l.length, l.padded = 0, 0, 0, 0, false
-		if l.file, l.done = s.next(); l.file == nil {
+		if !s.over {
+			l.file, l.done = s.next()
+		}
+		if l.file == nil {
+			s.over = true
 			return
 		}
 		for word, v := range [4]uint32{0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476} {
@@ -144,16 +155,57 @@ func (s *summer) step() bool {
 // refill reads on in lane i, or ends its file and starts the next.
 func (s *summer) refill(i int) {
 	l := &s.lanes[i]
-	if !l.padded {
-		err := l.fill()
-		if err == nil {
+	if l.padded {
+		l.end(s.sum(i), nil)
+		s.start(i)
+		return
+	}
+	if s.over && s.active() <= few {
+		if h := s.resume(i); h != nil {
+			l.end(l.alone(h))
 			return
 		}
-		l.end(nil, err)
-	} else {
-		l.end(s.sum(i), nil)
 	}
-	s.start(i)
+	if err := l.fill(); err != nil {
+		l.end(nil, err)
+		s.start(i)
+	}
+}
+
+// active is the number of files being digested.
+func (s *summer) active() (n int) {
+	for i := range s.lanes {
+		if s.lanes[i].file != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// resume gives a hash of crypto/md5 that goes on where lane i is, all its whole blocks being
+// hashed. It is nil if crypto/md5 keeps its state in another form than it used to.
+func (s *summer) resume(i int) hash.Hash {
+	l := &s.lanes[i]
+	state := []byte("md5\x01")
+	for word := range s.state {
+		state = binary.BigEndian.AppendUint32(state, s.state[word][i])
+	}
+	var rest [blockSize]byte
+	copy(rest[:], l.buf[l.whole:l.n])
+	state = binary.BigEndian.AppendUint64(append(state, rest[:]...), l.length)
+	h := md5.New()
+	if u, ok := h.(encoding.BinaryUnmarshaler); !ok || u.UnmarshalBinary(state) != nil {
+		return nil
+	}
+	return h
+}
+
+// alone digests the rest of a file.
+func (l *lane) alone(h hash.Hash) ([]byte, error) {
+	if _, err := io.CopyBuffer(h, struct{ io.Reader }{l.file}, l.buf); err != nil {
+		return nil, err
+	}
+	return h.Sum(nil), nil
 }
 
 func (s *summer) sum(i int) []byte {
