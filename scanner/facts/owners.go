@@ -67,6 +67,8 @@ type listReader struct {
 	buf  fileBuffer
 	sums sumTable
 	path []byte
+	// paths means that paths alone are wanted, not what the database says of them.
+	paths bool
 }
 
 // ownedTree is a folder all of whose content belongs to one package.
@@ -130,12 +132,19 @@ func (o *Owners) Complete() (ok bool, why []string) {
 // stop. The lists are read anew: their text is not kept. Folders that belong to one package
 // as a whole (Flatpak, Snap) are not listed.
 func (o *Owners) All(yield func(path string, w Owned) bool) {
+	o.where(func([]byte) bool { return true }, yield)
+}
+
+// where is All for the paths that want accepts.
+func (o *Owners) where(want func(path []byte) bool, yield func(path string, w Owned) bool) {
 	o.once.Do(o.build)
-	r := &listReader{o: o, fs: o.fs}
+	r := &listReader{o: o, fs: o.fs, paths: true}
 	more := true
 	var buf []byte
 	emit := func(path []byte, c *claim) bool {
-		buf = o.fold(buf[:0], path)
+		if buf = o.fold(buf[:0], path); !want(buf) {
+			return true
+		}
 		if v := o.table.get(o.hash(buf)); v != nil && int(v.pkg) == c.pkg {
 			more = yield(string(buf), o.table.owned(v))
 		}
