@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
+	"time"
 
 	"picket/scanner/parse"
 )
@@ -70,6 +72,7 @@ func (d *dpkgReader) names(dir string, accept func(string) bool) []string {
 func allDigits(name string) bool { return strings.Trim(name, "0123456789") == "" }
 
 func (d *dpkgReader) statusFile(name string) {
+	d.reserve(name)
 	var c parse.Complaints
 	err := paragraphs(d.fs, name, func(piece []byte, line int) {
 		parse.Stanzas(piece, line, &c, func(s *parse.Stanza) bool {
@@ -85,6 +88,20 @@ func (d *dpkgReader) statusFile(name string) {
 		d.missFile(name, err)
 	}
 	d.complain(name, &c)
+}
+
+const (
+	leastParagraph = 512     // bytes: those of distributions are longer
+	maxReserved    = 1 << 17 // rows
+)
+
+// reserve makes room for the packages of a file: a list that grows is there twice while it
+// does.
+func (d *dpkgReader) reserve(name string) {
+	if info, err := d.fs.Stat(name); err == nil {
+		n := int(min(max(info.Size, 0)/leastParagraph, maxReserved))
+		d.rows, d.lists.files = slices.Grow(d.rows, n), slices.Grow(d.lists.files, n)
+	}
 }
 
 // statusDir reads one file a package, which has no Status field.
@@ -202,6 +219,8 @@ func (d *dpkgReader) findNative(first int) {
 
 // finish fills what needs the native architecture or the info folder.
 func (d *dpkgReader) finish(first int) {
+	var last time.Time // many packages are installed in one second
+	var text string
 	for i := range d.rows[first:] {
 		p, f := &d.rows[first+i], &d.lists.files[i]
 		p.ID = p.Name
@@ -227,7 +246,10 @@ func (d *dpkgReader) finish(first int) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			d.missFile(dpkgInfo+f.name+".list", err)
 		}
-		p.InstallTime = when(info.ModTime)
+		if t := info.ModTime.Truncate(time.Second); !t.Equal(last) {
+			last, text = t, when(t)
+		}
+		p.InstallTime = text
 	}
 }
 
