@@ -158,6 +158,27 @@ func (o *Owners) where(want func(path []byte) bool, yield func(path string, w Ow
 	}
 }
 
+// nothingBelow tells, without an index, whether packages own nothing in some folders, whose
+// names end with a slash. When it cannot tell it says no.
+func (o *Owners) nothingBelow(folders ...string) bool {
+	within := func(text string) bool {
+		return slices.ContainsFunc(folders, func(f string) bool { return strings.Contains(text, f) })
+	}
+	if !o.found || len(o.missing) > 0 || slices.ContainsFunc(o.trees, func(t ownedTree) bool { return within(t.dir) }) {
+		return false
+	}
+	o.findFolds()
+	if slices.ContainsFunc(o.folds, func(f fold) bool { return within(f.to) }) {
+		return false
+	}
+	for _, s := range o.sources {
+		if l, ok := s.(*dpkgLists); !ok || !l.nothingBelow(o, folders) {
+			return false
+		}
+	}
+	return true
+}
+
 // Len is the number of owned paths.
 func (o *Owners) Len() int {
 	o.once.Do(o.build)
@@ -245,6 +266,7 @@ var foldable = []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", 
 	"/usr/sbin", "/usr/lib64", "/var/run", "/var/lock"}
 
 func (o *Owners) findFolds() {
+	o.folds = nil
 	for _, from := range foldable {
 		target, err := o.fs.Readlink(from)
 		if err != nil {

@@ -3,6 +3,7 @@ package facts
 import (
 	"bytes"
 	"errors"
+	"hash/maphash"
 	"io/fs"
 	"slices"
 	"strings"
@@ -29,12 +30,12 @@ var dpkgReads = []string{
 type dpkgReader struct {
 	*inventory
 	native string // architecture that needs no ":arch" behind a package's name
-	index  map[string]int
+	index  map[uint64]uint32 // rows by hash of name and architecture
 	lists  dpkgLists
 }
 
 func (inv *inventory) dpkg() {
-	d := &dpkgReader{inventory: inv, index: map[string]int{}}
+	d := &dpkgReader{inventory: inv, index: map[uint64]uint32{}}
 	first := len(inv.rows)
 	d.statusFile(dpkgStatus)
 	for _, name := range d.names(dpkgUpdates, allDigits) {
@@ -169,8 +170,9 @@ func (d *dpkgReader) stanza(file string, s *parse.Stanza, c *parse.Complaints) {
 
 // put adds a package, or replaces what an earlier file said of it.
 func (d *dpkgReader) put(p Package, files dpkgFiles, c *parse.Complaints, line int) {
-	key := p.Name + ":" + p.Arch
-	if old, ok := d.index[key]; ok {
+	key := maphash.Comparable(d.owners.seed, [2]string{p.Name, p.Arch})
+	if i, ok := d.index[key]; ok && d.rows[i].Name == p.Name && d.rows[i].Arch == p.Arch {
+		old := int(i)
 		n := old - (len(d.rows) - len(d.lists.files))
 		if d.lists.files[n].file == files.file {
 			c.Add(line, "package "+p.Name+" is listed twice")
@@ -179,7 +181,7 @@ func (d *dpkgReader) put(p Package, files dpkgFiles, c *parse.Complaints, line i
 		return
 	}
 	if i, ok := d.add(p); ok {
-		d.index[key] = i
+		d.index[key] = uint32(i)
 		d.lists.files = append(d.lists.files, files)
 	}
 }
