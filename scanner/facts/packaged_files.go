@@ -58,27 +58,20 @@ func collectPackagedFiles(ctx context.Context, in *scanner.Input) scanner.Table 
 	if x.owners == nil {
 		return scanner.Table{Absent: x.unknown}
 	}
-	c := &packagedCheck{ctx: ctx, fs: in.Device.FS(), owners: x, digests: in.Options.Digests != scanner.DigestsNone}
 	jobs, more := packagedPrograms(x.owners)
-	rows := make([]*PackagedFile, len(jobs))
-	var next atomic.Int64
-	parallel(min(packagedHashers, runtime.GOMAXPROCS(0)), func() {
-		for ctx.Err() == nil {
-			i := int(next.Add(1)) - 1
-			if i >= len(jobs) {
-				return
-			}
-			rows[i] = c.check(&jobs[i])
-		}
-	})
+	c := &packagedCheck{ctx: ctx, fs: in.Device.FS(), owners: x, digests: in.Options.Digests != scanner.DigestsNone,
+		jobs: jobs, rows: make([]*PackagedFile, len(jobs))}
+	parallel(min(packagedHashers, runtime.GOMAXPROCS(0)), func() { scanner.DigestMany(c.fs, scanner.MD5, c.next) })
 	t := scanner.Table{Unknown: map[string]string{}}
 	var out []PackagedFile
-	for _, r := range rows {
+	for _, r := range c.rows {
 		if r != nil && len(out) < maxPackagedRows {
 			out = append(out, *r)
 		}
 	}
-	out = append(out, missingLists(in, &t)...)
+	if x.owners.lacksLists() {
+		out = append(out, missingLists(in, &t)...)
+	}
 	slices.SortFunc(out, func(a, b PackagedFile) int { return strings.Compare(a.Path, b.Path) })
 	t.Rows = out
 	if out == nil {
@@ -113,7 +106,7 @@ type packagedProgram struct {
 
 // packagedPrograms picks what to check from everything that packages own.
 func packagedPrograms(owners *Owners) (jobs []packagedProgram, more bool) {
-	owners.All(func(p string, w Owned) bool {
+	owners.where(programPlace, func(p string, w Owned) bool {
 		kind, sure := programKind(p)
 		if kind == "" || w.Config || w.Link {
 			return true
@@ -124,6 +117,16 @@ func packagedPrograms(owners *Owners) (jobs []packagedProgram, more bool) {
 		return !more
 	})
 	return jobs, more
+}
+
+// programPlace is the quick test of programKind: most paths of packages lie elsewhere.
+func programPlace(p []byte) bool {
+	for _, start := range []string{"/usr/lib", "/usr/bin/", "/usr/sbin/", "/lib", "/bin/", "/sbin/", "/usr/games/", "/boot/"} {
+		if len(p) > len(start) && string(p[:len(start)]) == start {
+			return true
+		}
+	}
+	return false
 }
 
 // programKind tells by its path what a packaged file is, as far as it can matter here.
@@ -160,24 +163,53 @@ type packagedCheck struct {
 	fs       scanner.FS
 	owners   ownership
 	digests  bool
+	jobs     []packagedProgram
+	rows     []*PackagedFile // of each job, where there is something to say
+	taken    atomic.Int64    // jobs
 	compared atomic.Int64
 }
 
-// check compares one file with its record. It gives a row when they differ or when it could
-// not be compared.
-func (c *packagedCheck) check(j *packagedProgram) *PackagedFile {
+// next checks one file after the other until one is to be compared by its MD5, which is what
+// dpkg records. Others are compared at once.
+func (c *packagedCheck) next() (string, func(sum []byte, err error)) {
+	for c.ctx.Err() == nil {
+		i := int(c.taken.Add(1)) - 1
+		if i >= len(c.jobs) {
+			break
+		}
+		j := &c.jobs[i]
+		row, compare := c.check(j)
+		if !compare {
+			c.rows[i] = row
+			continue
+		}
+		done := func(sum []byte, err error) {
+			c.compare(j, row, sum, err)
+			c.rows[i] = differing(row)
+		}
+		if j.owned.Algo == scanner.MD5 {
+			return j.path, done
+		}
+		done(c.fs.Digest(j.path, j.owned.Algo))
+	}
+	return "", nil
+}
+
+// check compares one file with what its record says but for the digest. It gives a row when
+// they differ or when it could not be compared, or else one to be compared by its digest.
+func (c *packagedCheck) check(j *packagedProgram) (row *PackagedFile, compare bool) {
 	pkg := c.owners.owners.Package(j.owned)
-	row := &PackagedFile{Path: j.path, Package: pkg.ID, Manager: pkg.Manager, Kind: j.kind, UID: -1, Where: j.path}
+	row = &PackagedFile{Path: j.path, Package: pkg.ID, Manager: pkg.Manager, Kind: j.kind, UID: -1, Where: j.path}
 	info, err := c.fs.Lstat(j.path)
 	if missing(err) {
 		row.Missing = true
-		return keepIf(row, j.sure)
+		return keepIf(row, j.sure), false
 	}
 	if err != nil {
 		for _, col := range []string{"missing", "changed", "retyped", "opened", "reowned"} {
 			row.MarkUnread(col, scanner.Reason(err))
 		}
-		return keepIf(row, j.sure)
+		return keepIf(row, j.sure), false
 	}
 	row.Mode, row.UID, row.ModTime = octalMode(info.Perm()), info.UID, info.ModTime.Unix()
 	if !info.Mode.IsRegular() {
@@ -185,17 +217,28 @@ func (c *packagedCheck) check(j *packagedProgram) *PackagedFile {
 		if row.Retyped = len(j.owned.Digest) > 0; info.Mode&fs.ModeSymlink != 0 {
 			row.LinkTo, _ = c.fs.Readlink(j.path)
 		}
-		return keepIf(row, row.Retyped && j.sure)
+		return keepIf(row, row.Retyped && j.sure), false
 	}
 	if !j.sure && !c.isProgram(j.path, &info) {
-		return nil
+		return nil, false
 	}
 	if j.owned.Mode >= 0 {
 		row.ExpectedMode = octalMode(uint32(j.owned.Mode))
 		row.Opened = info.Perm()&^uint32(j.owned.Mode)&0o022 != 0
 	}
 	row.Reowned = j.owned.UID >= 0 && info.UID >= 0 && info.UID != int(j.owned.UID)
-	c.digest(j, &info, row)
+	if !c.digests || len(j.owned.Digest) == 0 {
+		return differing(row), false
+	}
+	if info.Size > maxPackagedDigest {
+		row.MarkUnread("changed", fmt.Sprintf("%s: %s", j.path, &scanner.TooLargeError{Size: info.Size, Limit: maxPackagedDigest}))
+		return row, false
+	}
+	return row, true
+}
+
+// differing gives a row that says something.
+func differing(row *PackagedFile) *PackagedFile {
 	return keepIf(row, row.Changed || row.Opened || row.Reowned || row.Unread.Unread != nil)
 }
 
@@ -215,21 +258,14 @@ func (c *packagedCheck) isProgram(name string, info *scanner.Info) bool {
 	return err != nil || isELF(head)
 }
 
-func (c *packagedCheck) digest(j *packagedProgram, info *scanner.Info, row *PackagedFile) {
-	if !c.digests || len(j.owned.Digest) == 0 {
-		return
-	}
-	if info.Size > maxPackagedDigest {
-		row.MarkUnread("changed", fmt.Sprintf("%s: %s", j.path, &scanner.TooLargeError{Size: info.Size, Limit: maxPackagedDigest}))
-		return
-	}
-	got, err := c.fs.Digest(j.path, j.owned.Algo)
+// compare fills what the digest of a file says.
+func (c *packagedCheck) compare(j *packagedProgram, row *PackagedFile, sum []byte, err error) {
 	if err != nil {
 		row.MarkUnread("changed", scanner.Reason(err))
 		return
 	}
 	c.compared.Add(1)
-	row.Changed = !bytes.HasPrefix(got, j.owned.Digest)
+	row.Changed = !bytes.HasPrefix(sum, j.owned.Digest)
 }
 
 // missingLists finds packages of dpkg whose file list is gone while others have theirs.
