@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"iter"
 	"time"
 
 	"picket/scanner"
@@ -34,19 +33,16 @@ func work(what, image string) error {
 		return nil
 	}
 	var files, bytes int64
-	next, stop := iter.Pull(func(yield func(string) bool) {
-		owners.All(func(path string, w facts.Owned) bool {
-			return w.Algo != scanner.MD5 || w.Link || yield(path)
-		})
-	})
-	defer stop()
-	scanner.DigestMany(d.FS(), scanner.MD5, func() (string, func([]byte, error)) {
-		path, _ := next()
-		return path, func(_ []byte, err error) {
-			if info, statErr := d.FS().Stat(path); err == nil && statErr == nil {
+	owners.All(func(path string, w facts.Owned) bool {
+		if w.Algo == 0 || w.Link {
+			return true
+		}
+		if info, err := d.FS().Stat(path); err == nil {
+			if _, err := d.FS().Digest(path, w.Algo); err == nil {
 				files, bytes = files+1, bytes+info.Size
 			}
 		}
+		return true
 	})
 	fmt.Printf("files=%d bytes=%d\n", files, bytes)
 	return nil

@@ -58,13 +58,22 @@ func collectPackagedFiles(ctx context.Context, in *scanner.Input) scanner.Table 
 	if x.owners == nil {
 		return scanner.Table{Absent: x.unknown}
 	}
+	c := &packagedCheck{ctx: ctx, fs: in.Device.FS(), owners: x, digests: in.Options.Digests != scanner.DigestsNone}
 	jobs, more := packagedPrograms(x.owners)
-	c := &packagedCheck{ctx: ctx, fs: in.Device.FS(), owners: x, digests: in.Options.Digests != scanner.DigestsNone,
-		jobs: jobs, rows: make([]*PackagedFile, len(jobs))}
-	parallel(min(packagedHashers, runtime.GOMAXPROCS(0)), func() { scanner.DigestMany(c.fs, scanner.MD5, c.next) })
+	rows := make([]*PackagedFile, len(jobs))
+	var next atomic.Int64
+	parallel(min(packagedHashers, runtime.GOMAXPROCS(0)), func() {
+		for ctx.Err() == nil {
+			i := int(next.Add(1)) - 1
+			if i >= len(jobs) {
+				return
+			}
+			rows[i] = c.check(&jobs[i])
+		}
+	})
 	t := scanner.Table{Unknown: map[string]string{}}
 	var out []PackagedFile
-	for _, r := range c.rows {
+	for _, r := range rows {
 		if r != nil && len(out) < maxPackagedRows {
 			out = append(out, *r)
 		}
@@ -163,53 +172,24 @@ type packagedCheck struct {
 	fs       scanner.FS
 	owners   ownership
 	digests  bool
-	jobs     []packagedProgram
-	rows     []*PackagedFile // of each job, where there is something to say
-	taken    atomic.Int64    // jobs
 	compared atomic.Int64
 }
 
-// next checks one file after the other until one is to be compared by its MD5, which is what
-// dpkg records. Others are compared at once.
-func (c *packagedCheck) next() (string, func(sum []byte, err error)) {
-	for c.ctx.Err() == nil {
-		i := int(c.taken.Add(1)) - 1
-		if i >= len(c.jobs) {
-			break
-		}
-		j := &c.jobs[i]
-		row, compare := c.check(j)
-		if !compare {
-			c.rows[i] = row
-			continue
-		}
-		done := func(sum []byte, err error) {
-			c.compare(j, row, sum, err)
-			c.rows[i] = differing(row)
-		}
-		if j.owned.Algo == scanner.MD5 {
-			return j.path, done
-		}
-		done(c.fs.Digest(j.path, j.owned.Algo))
-	}
-	return "", nil
-}
-
-// check compares one file with what its record says but for the digest. It gives a row when
-// they differ or when it could not be compared, or else one to be compared by its digest.
-func (c *packagedCheck) check(j *packagedProgram) (row *PackagedFile, compare bool) {
+// check compares one file with its record. It gives a row when they differ or when it could
+// not be compared.
+func (c *packagedCheck) check(j *packagedProgram) *PackagedFile {
 	pkg := c.owners.owners.Package(j.owned)
-	row = &PackagedFile{Path: j.path, Package: pkg.ID, Manager: pkg.Manager, Kind: j.kind, UID: -1, Where: j.path}
+	row := &PackagedFile{Path: j.path, Package: pkg.ID, Manager: pkg.Manager, Kind: j.kind, UID: -1, Where: j.path}
 	info, err := c.fs.Lstat(j.path)
 	if missing(err) {
 		row.Missing = true
-		return keepIf(row, j.sure), false
+		return keepIf(row, j.sure)
 	}
 	if err != nil {
 		for _, col := range []string{"missing", "changed", "retyped", "opened", "reowned"} {
 			row.MarkUnread(col, scanner.Reason(err))
 		}
-		return keepIf(row, j.sure), false
+		return keepIf(row, j.sure)
 	}
 	row.Mode, row.UID, row.ModTime = octalMode(info.Perm()), info.UID, info.ModTime.Unix()
 	if !info.Mode.IsRegular() {
@@ -217,28 +197,17 @@ func (c *packagedCheck) check(j *packagedProgram) (row *PackagedFile, compare bo
 		if row.Retyped = len(j.owned.Digest) > 0; info.Mode&fs.ModeSymlink != 0 {
 			row.LinkTo, _ = c.fs.Readlink(j.path)
 		}
-		return keepIf(row, row.Retyped && j.sure), false
+		return keepIf(row, row.Retyped && j.sure)
 	}
 	if !j.sure && !c.isProgram(j.path, &info) {
-		return nil, false
+		return nil
 	}
 	if j.owned.Mode >= 0 {
 		row.ExpectedMode = octalMode(uint32(j.owned.Mode))
 		row.Opened = info.Perm()&^uint32(j.owned.Mode)&0o022 != 0
 	}
 	row.Reowned = j.owned.UID >= 0 && info.UID >= 0 && info.UID != int(j.owned.UID)
-	if !c.digests || len(j.owned.Digest) == 0 {
-		return differing(row), false
-	}
-	if info.Size > maxPackagedDigest {
-		row.MarkUnread("changed", fmt.Sprintf("%s: %s", j.path, &scanner.TooLargeError{Size: info.Size, Limit: maxPackagedDigest}))
-		return row, false
-	}
-	return row, true
-}
-
-// differing gives a row that says something.
-func differing(row *PackagedFile) *PackagedFile {
+	c.digest(j, &info, row)
 	return keepIf(row, row.Changed || row.Opened || row.Reowned || row.Unread.Unread != nil)
 }
 
@@ -258,14 +227,21 @@ func (c *packagedCheck) isProgram(name string, info *scanner.Info) bool {
 	return err != nil || isELF(head)
 }
 
-// compare fills what the digest of a file says.
-func (c *packagedCheck) compare(j *packagedProgram, row *PackagedFile, sum []byte, err error) {
+func (c *packagedCheck) digest(j *packagedProgram, info *scanner.Info, row *PackagedFile) {
+	if !c.digests || len(j.owned.Digest) == 0 {
+		return
+	}
+	if info.Size > maxPackagedDigest {
+		row.MarkUnread("changed", fmt.Sprintf("%s: %s", j.path, &scanner.TooLargeError{Size: info.Size, Limit: maxPackagedDigest}))
+		return
+	}
+	got, err := c.fs.Digest(j.path, j.owned.Algo)
 	if err != nil {
 		row.MarkUnread("changed", scanner.Reason(err))
 		return
 	}
 	c.compared.Add(1)
-	row.Changed = !bytes.HasPrefix(sum, j.owned.Digest)
+	row.Changed = !bytes.HasPrefix(got, j.owned.Digest)
 }
 
 // missingLists finds packages of dpkg whose file list is gone while others have theirs.
