@@ -160,7 +160,7 @@ func redactWiFi() func(int, string) string {
 			if end := strings.LastIndex(line, ", BSSID: "); end >= 0 { // the name before it may hold anything
 				return line[:end] + macAddress.ReplaceAllString(line[end:], ", MAC: 02:00:00:00:00:00")
 			}
-			return ""
+			return "mWifiInfo SSID:"
 		case strings.Contains(text, "Configured networks Begin"), text == "Latest configured networks:", text == "Configured networks":
 			saved = true
 			return line
@@ -286,16 +286,16 @@ func redactTrust(_ int, line string) string {
 // redactInputMethod leaves the keyboards. The service prints of what is being written too.
 func redactInputMethod(_ int, line string) string {
 	text := strings.TrimSpace(line)
+	kept := ""
 	for _, head := range []string{"Current Input Method Manager state", "Input Methods:", "Input method client state"} {
 		if strings.HasPrefix(text, head) {
-			return head
+			kept = head + " "
 		}
 	}
 	if rest, ok := strings.CutPrefix(text, "mId="); ok {
 		id, _, _ := strings.Cut(rest, " ")
 		return "mId=" + id
 	}
-	kept := ""
 	for _, key := range []string{"mCurMethodId", "mSelectedMethodId", "mCurrentMethodId"} {
 		if v := valueOf(text, key); v != "" {
 			if c, ok := flatComponent(v); ok {
@@ -315,11 +315,11 @@ func redactBattery() func(int, string) string {
 		case text == "Daily stats:":
 			daily = true
 			return line
-		case strings.HasPrefix(text, "Battery History"), strings.HasPrefix(text, "Statistics since"):
+		case strings.HasPrefix(text, "Battery History"), strings.HasPrefix(text, "Statistics since"), strings.HasPrefix(text, "Daily stats:"):
 			if indent(line) == 0 {
 				daily = false
 			}
-			return line
+			return line[:indent(line)] + clip(text, 60)
 		case indent(line) == 0 && text != "":
 			daily = false
 			return "-"
