@@ -98,8 +98,10 @@ const (
 	SourceSettingsSystem Source = "settings/system"
 	SourceSettingsSecure Source = "settings/secure"
 	SourceSettingsGlobal Source = "settings/global"
-	// SourceIP* are the texts of `ip addr`, `ip route show table all`, `ip rule` and `ip neigh`.
+	// SourceIP* are the texts of `ip addr`, `ip link` where it was asked apart, `ip route show
+	// table all`, `ip rule` and `ip neigh`.
 	SourceIPAddr  Source = "ip/addr"
+	SourceIPLink  Source = "ip/link"
 	SourceIPRoute Source = "ip/route"
 	SourceIPRule  Source = "ip/rule"
 	SourceIPNeigh Source = "ip/neigh"

@@ -31,15 +31,18 @@ func collectAccessibility(ctx context.Context, in *scanner.Input) scanner.Table 
 	var t scanner.Table
 	r := &accessibilityReader{powers: newPowers(ctx, in, &t), rows: map[userComponent]*AccessibilityService{}, enabled: map[int]bool{}, running: map[int]bool{}}
 	r.installed()
+	users, err := asked(r.powers, "accessibility", r.read)
 	secure, noSettings := r.secure()
 	for i := range secure {
 		s := &secure[i]
+		if r.enabled[s.user] { // the service itself goes first
+			continue
+		}
 		r.enabled[s.user] = true
 		for _, c := range components(s.get("enabled_accessibility_services")) {
 			r.row(s.user, c, s.where).Enabled = true
 		}
 	}
-	users, err := asked(r.powers, "accessibility", r.read)
 	if err != nil && len(r.enabled) == 0 {
 		return scanner.Table{Absent: fmt.Sprintf("%s; settings: %s", unavailable(err), noSettings)}
 	}
@@ -68,9 +71,7 @@ func (r *accessibilityReader) read(b []byte) ([]parse.AccessibilityUser, error) 
 		where := at("dumpsys/accessibility", u.Line)
 		r.running[u.User] = true
 		if listed {
-			if !r.enabled[u.User] {
-				r.enabled[u.User] = true
-			}
+			r.enabled[u.User] = true
 			for _, c := range append(slices.Clone(u.Enabled), u.Binding...) {
 				r.row(u.User, c, where).Enabled = true
 			}
