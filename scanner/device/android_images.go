@@ -145,9 +145,11 @@ func composeAndroid(roots []imageRoot) []imageRoot {
 		}
 		out = append(out, root)
 	}
-	// The slot in use is noted outside of these partitions. One that has the system in it can be
-	// the one; of two, the first is shown.
-	slices.SortStableFunc(out, func(a, b imageRoot) int { return b.system - a.system })
+	// The slot in use is noted outside of these partitions. One that has a system can be the one;
+	// of two, the first is shown.
+	if i := slices.IndexFunc(out, func(r imageRoot) bool { return r.system }); i > 0 {
+		out[0], out[i] = out[i], out[0]
+	}
 	return out
 }
 
@@ -177,7 +179,7 @@ func (c *composition) compose() imageRoot {
 	told := []string{}
 	if len(mounted) > 0 {
 		told = append(told, named(c.roots[mounted[0]])+" at /")
-		out.system = 1
+		out.system = true
 	}
 	for _, role := range androidMounts {
 		i, ok := c.at[role]
@@ -188,7 +190,7 @@ func (c *composition) compose() imageRoot {
 		out.parts = append(out.parts, i)
 		told = append(told, named(c.roots[i])+" at /"+role)
 		if role == "system" {
-			out.system = 1
+			out.system = true
 		}
 	}
 	if len(out.parts) == 1 {

@@ -20,7 +20,7 @@ type imageRoot struct {
 	notes []string
 
 	android bool  // it is Android, put together of images
-	system  int   // 1 when the system is among them
+	system  bool  // the system is among them
 	parts   []int // which roots are in it
 }
 

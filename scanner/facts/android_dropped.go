@@ -32,7 +32,7 @@ type dropPlace struct {
 }
 
 // dropFolders are looked at in this order.
-var dropFolders = []dropPlace{{"/data/local/tmp", "tmp", maxDropDepth, true}, {"/data/local", "other", 2, true}, {"/dev", "dev", 1, true}}
+var dropFolders = []dropPlace{{"/data/local/tmp", "tmp", maxDropDepth, true}, {"/data/local", "other", maxDropDepth, true}, {"/dev", "dev", 2, true}}
 
 // storageTops are the names of shared storage: where it is, and what apps see of it. The first
 // that can be listed is looked at.
@@ -152,7 +152,7 @@ func (l *dropLook) top(p dropPlace) {
 }
 
 func (l *dropLook) folder(dir string, p dropPlace, depth int) {
-	if l.seen[dir] && p.depth > 0 { // shared storage's own files are looked at beside its folders
+	if l.seen[dir] {
 		return
 	}
 	entries, err := l.fs.ReadDir(dir)
