@@ -26,7 +26,8 @@ type Identity struct {
 	// Origin names where the device came from in one line: "live", or "tar.gz image.tar.gz".
 	Origin string
 	// Kind is how the container was recognised: live, directory, tar, oci, docker-archive,
-	// squashfs, ext4, erofs, recording, txtar.
+	// squashfs, ext4, erofs, recording, txtar; of Android also android-images, bugreport,
+	// androidqf, and what device.Open names single files.
 	Kind string
 	// Platform is "linux" or "android".
 	Platform string
