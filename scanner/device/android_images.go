@@ -236,9 +236,14 @@ func (m *mountTree) hideUnseen() (missing []string) {
 	system, _ := fsys.ReadDir("/system")
 	for _, role := range androidMain {
 		at := "/" + role
-		if list, err := fsys.ReadDir(at); len(list) > 0 {
+		list, err := fsys.ReadDir(at)
+		switch {
+		case len(list) > 0:
 			continue
-		} else if errors.Is(err, fs.ErrNotExist) && role != "data" && len(system) > 0 && !isLink(m, "/system"+at) {
+		case err == nil: // a place to mount it at
+		case !errors.Is(err, fs.ErrNotExist):
+			continue // it is there, and who looks into it learns why that is not possible
+		case role != "data" && len(system) > 0 && !isLink(m, "/system"+at):
 			continue
 		}
 		if !slices.ContainsFunc(m.mounts, func(mt mountedTree) bool { return mt.at == at }) {

@@ -341,6 +341,40 @@ func TestPulledTreeDoesNotAnswerForWhatWasLeftBehind(t *testing.T) {
 	}
 }
 
+// After an update the other slot has the system, and the first may keep a partition.
+func TestSlotThatHasTheSystemIsTaken(t *testing.T) {
+	t.Parallel()
+	vendor := imageBytes(t, partImage(t, vendorPart(), makeErofs))
+	system := imageBytes(t, partImage(t, systemPart(), makeErofs))
+	name := inFile(t, superImage(2, []superPart{{name: "vendor_a", data: vendor, pieces: 1}},
+		[]superPart{{name: "vendor_a", data: vendor, pieces: 1}, {name: "vendor_b", data: vendor, pieces: 1}, {name: "system_b", data: system, pieces: 2}}))
+	d := openPhone(t, name, OpenOptions{})
+	noted(t, d, "mounted: system_b (erofs) at /, vendor_b (erofs) at /vendor", "that of slot 1 is shown, which maps most")
+	if id := d.Identity(); !strings.HasPrefix(id.Origin, "android-images slot_b of ") {
+		t.Errorf("identity %+v", id)
+	}
+}
+
+// A folder that may not be listed may hold files that may be read: nothing hides them.
+func TestDeniedFolderIsNotTakenForOneLeftBehind(t *testing.T) {
+	t.Parallel()
+	m := newMountTree(deniedTree{bareTree{}})
+	if missing := m.hideUnseen(); slices.Contains(missing, "data") {
+		t.Errorf("hidden: %q", missing)
+	}
+}
+
+// deniedTree refuses to be listed but at its top.
+type deniedTree struct{ bareTree }
+
+func (d deniedTree) lstat(name string) (scanner.Info, error) {
+	return scanner.Info{Name: base(name), Mode: fs.ModeDir | 0o771}, nil
+}
+
+func (d deniedTree) readDir(name string) ([]scanner.Info, error) {
+	return nil, pathErr("readdir", name, fs.ErrPermission)
+}
+
 // Partitions of other systems have such names too.
 func TestLinuxPartitionsAreNotMadeAndroid(t *testing.T) {
 	t.Parallel()

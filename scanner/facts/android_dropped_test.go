@@ -276,7 +276,9 @@ func FuzzProgramType(f *testing.F) {
 		if kind == "" && disguised {
 			t.Error("nothing, but disguised")
 		}
-		typeByName(name)
+		if named := typeByName(name); named != "" && extension(name) == "" {
+			t.Errorf("%q is a %s by its name, which has no ending", name, named)
+		}
 		dropTool(name)
 		listedPlace("/" + name)
 		qfMode(mode)
