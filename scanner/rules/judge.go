@@ -206,7 +206,16 @@ func (c *ruleCase) holds(cond *condition, row reflect.Value, unread map[string]s
 func (c *ruleCase) judgeRow(row reflect.Value) {
 	r, un := c.rule, c.unread(row)
 	if r.where != nil {
-		if yes, known := c.holds(r.where, row, un); !known || !yes {
+		reasons := len(c.unknown)
+		yes, known := c.holds(r.where, row, un)
+		if !known { // a row that would not fire anyway leaves nothing open
+			open := slices.Clone(c.unknown)
+			if yes, known := c.holds(r.when, row, un); known && !yes {
+				open = open[:reasons]
+			}
+			c.unknown = open
+		}
+		if !known || !yes {
 			return
 		}
 	}
@@ -320,7 +329,10 @@ func (s *Set) absorb(v scanner.Verdict) scanner.Verdict {
 		c := &v.Coverage[i]
 		if told := absorbedBy[c.Rule]; told != nil {
 			c.Findings -= len(told)
-			c.Why = summary(append(told, c.Why))
+			if c.Why != "" {
+				told = append(told, c.Why)
+			}
+			c.Why = summary(told)
 		}
 	}
 	return v
