@@ -21,7 +21,7 @@ func TestUnreadColumnsLeaveOnlyOpenWhatTheyDecide(t *testing.T) {
 		"subject: {kind: k, name: n}\nmeans: m\nfix: f\nfalse_positives: none\n"
 	for _, c := range []struct {
 		when      string // or where, a slash, when
-		a, b      bool // c is unread
+		a, b      bool   // c is unread
 		want      scanner.Outcome
 		withTable bool // c is unknown for the whole table instead
 	}{
