@@ -41,7 +41,7 @@ func main() {
 	flag.DurationVar(&o.budget, "budget", 4*time.Minute, "no further run of a tool that has taken longer than this")
 	flag.IntVar(&o.largest, "packages", 100_000, "largest generated package database")
 	flag.IntVar(&o.entries, "entries", 1_000_000, "entries of the largest generated archive")
-	flag.StringVar(&o.only, "only", "", "comma-separated sections: inventory, index, tree, live, packages, archive")
+	flag.StringVar(&o.only, "only", "", "comma-separated sections: inventory, index, tree, live, packages, archive, android")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -99,7 +99,7 @@ func run(ctx context.Context, o options) error {
 		section func() error
 	}{
 		{"inventory", b.inventory}, {"index", b.index}, {"tree", b.wholeTree}, {"live", b.live},
-		{"packages", b.growingPackages}, {"archive", b.growingArchive},
+		{"packages", b.growingPackages}, {"archive", b.growingArchive}, {"android", b.android},
 	} {
 		if o.only != "" && !strings.Contains(","+o.only+",", ","+s.name+",") {
 			continue

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +19,6 @@ import (
 const (
 	maxDirEntries = 1 << 18  // names in one directory
 	maxXattr      = 64 << 10 // bytes of an extended attribute, the kernel's own limit
-	direntBuffer  = 32 << 10
 )
 
 // rootMarks are names of which a root filesystem, of whatever distribution, has at least one.
@@ -99,7 +99,10 @@ func platformOf(fsys scanner.FS) string {
 }
 
 // dirTree is the tree below an open directory. All lookups are relative to descriptors.
-type dirTree struct{ dirs *dirHandles }
+type dirTree struct {
+	dirs  *dirHandles
+	lists sync.Pool // of *lister
+}
 
 func openTree(path string) (*dirTree, error) {
 	fd, err := openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
@@ -245,7 +248,7 @@ func (t *dirTree) readDir(name string) ([]scanner.Info, error) {
 		if fd, err = openQuiet(dir, last, unix.O_DIRECTORY); err != nil {
 			return err
 		}
-		if infos, err = list(fd); err != nil {
+		if infos, err = t.list(fd); err != nil {
 			unix.Close(fd)
 		}
 		return err
@@ -256,57 +259,6 @@ func (t *dirTree) readDir(name string) ([]scanner.Info, error) {
 	// A walk looks into this directory next: the descriptor serves for that too.
 	t.dirs.release(t.dirs.keep(name, fd))
 	return infos, nil
-}
-
-// list describes all entries of an open directory, sorted by name. Entries that vanish
-// meanwhile are left out; of those that the kernel does not describe (a mount of another
-// user's) the name alone is told, with fs.ModeIrregular.
-func list(fd int) ([]scanner.Info, error) {
-	names, err := entryNames(fd)
-	if err != nil {
-		return nil, err
-	}
-	infos := make([]scanner.Info, 0, len(names))
-	var refused error
-	described := len(names) == 0
-	var st unix.Stat_t
-	for _, name := range names {
-		switch err := fstatat(fd, name, &st); {
-		case err == nil:
-			described = true
-			infos = append(infos, infoOf(name, &st))
-		case !errors.Is(err, unix.ENOENT):
-			refused = err
-			infos = append(infos, scanner.Info{Name: name, Mode: fs.ModeIrregular, UID: -1, GID: -1})
-		}
-	}
-	if !described && refused != nil { // a directory that may be listed and not searched
-		return nil, refused
-	}
-	return infos, nil
-}
-
-// entryNames gives the names in an open directory, sorted.
-func entryNames(fd int) ([]string, error) {
-	var names []string
-	buf := make([]byte, direntBuffer)
-	for {
-		n, err := unix.ReadDirent(fd, buf)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			break
-		}
-		if _, _, names = unix.ParseDirent(buf[:n], -1, names); len(names) > maxDirEntries {
-			return nil, &scanner.TooLargeError{Size: int64(len(names)), Limit: maxDirEntries}
-		}
-	}
-	slices.Sort(names)
-	return names, nil
 }
 
 func unixTime(t unix.Timespec) time.Time {

@@ -117,7 +117,11 @@ func (x *index) readDir(name string) ([]scanner.Info, error) {
 	if n.flags&flagDenied != 0 {
 		return nil, pathErr("readdir", name, fs.ErrPermission)
 	}
-	var list []scanner.Info
+	count := 0
+	for id := uint32(n.where); id != 0; id = x.node(id).next {
+		count++
+	}
+	list := make([]scanner.Info, 0, count)
 	for id := uint32(n.where); id != 0; id = x.node(id).next {
 		if c := x.node(id); c.flags&flagDead == 0 {
 			list = append(list, x.info(id, string(x.names.get(c.name))))

@@ -16,7 +16,7 @@ var policyFiles = []string{"/data/system/device_policies.xml", "/data/system/use
 func deviceAdminsCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "device_admins", Doc: "apps that manage the device or a profile", Row: DeviceAdmin{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.Dumpsys("device_policy")}, Globs: policyFiles}, Needs: []string{"packages"}, Collect: collectDeviceAdmins,
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.Dumpsys("device_policy")}, Globs: append([]string{"/data/system"}, policyFiles...)}, Needs: []string{"packages"}, Collect: collectDeviceAdmins,
 	}
 }
 

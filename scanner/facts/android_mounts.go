@@ -131,6 +131,7 @@ func androidMount(m parse.Mount, where string) AndroidMount {
 	if m.FSType == "overlay" && r.Writable && !hasOption(m, "upperdir=") {
 		r.Writable = false // layers below each other alone: nothing can be written
 	}
+	r.FromData = layersOnData(m)
 	text := strings.ToLower(m.Source + " " + m.Root + " " + m.Target + " " + strings.Join(m.SuperOptions, " "))
 	for _, tool := range []struct{ word, name string }{{"magisk", "Magisk"}, {"/data/adb/modules", "root module"}, {"/adb/modules", "root module"}, {"ksu", "KernelSU"}, {"apatch", "APatch"}} {
 		if containsWord(text, tool.word) {
@@ -171,9 +172,26 @@ func containsWord(text, word string) bool {
 // markCovers finds what is mounted over parts of a system partition. Android itself mounts
 // modules below /apex, and whole partitions below the root.
 func markCovers(rows []AndroidMount) {
+	data := ""
+	for _, r := range rows {
+		if r.Target == "/data" {
+			data = r.Source
+		}
+	}
 	for i := range rows {
 		r := &rows[i]
+		r.FromData = r.FromData || strings.HasPrefix(r.Source, "/data/") || data != "" && r.Source == data && r.Target != "/data"
 		inside := r.Partition != "" && r.Partition != "apex" && strings.Count(r.Target, "/") > 1
-		r.Covers = inside && (r.FSType == "tmpfs" || r.FSType == "overlay" || strings.HasPrefix(r.Source, "/data") || r.Tool != "")
+		r.Covers = inside && (r.FSType == "tmpfs" || r.FSType == "overlay" || r.FromData || r.Tool != "")
+		r.Maker = r.Maker && !r.FromData
 	}
+}
+
+// layersOnData reports whether a folder on the data partition is a layer of an overlay.
+func layersOnData(m parse.Mount) bool {
+	return slices.ContainsFunc(slices.Concat(m.Options, m.SuperOptions), func(o string) bool {
+		key, value, _ := strings.Cut(o, "=")
+		return slices.Contains([]string{"lowerdir", "upperdir", "lowerdir+", "datadir+"}, key) &&
+			slices.ContainsFunc(strings.Split(value, ":"), func(dir string) bool { return strings.HasPrefix(dir, "/data/") })
+	})
 }

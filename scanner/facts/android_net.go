@@ -39,7 +39,7 @@ type AndroidCA struct {
 	Kind        string `expr:"kind" json:"kind" doc:"user (added by a person or a manager) or system"`
 	User        int    `expr:"user" json:"user" doc:"user whose store it is in; -1 for the system's"`
 	Interceptor string `expr:"interceptor" json:"interceptor,omitempty" doc:"program that makes certificates of such a name to read encrypted traffic: mitmproxy, Burp, Charles, Fiddler, ..."`
-	Foreign     bool   `expr:"foreign" json:"foreign,omitempty" doc:"in the system's store and put there later: newer than the other files, on a memory file system, or missing from the store that Android itself updates"`
+	Foreign     bool   `expr:"foreign" json:"foreign,omitempty" doc:"in the system's store and put there later: newer than the other files, or missing from an untouched store while this one is mounted over"`
 	SelfSigned  bool   `expr:"self_signed" json:"self_signed,omitempty" doc:"a root certificate"`
 	Path        string `expr:"path" json:"path" doc:"file"`
 	Where       string `expr:"where" json:"-" doc:"file"`

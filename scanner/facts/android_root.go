@@ -101,7 +101,7 @@ func (l *rootLook) add(s RootSign) {
 		return
 	}
 	l.seen[key] = true
-	if s.Tool == "" && (l.build == "userdebug" || l.build == "eng") && strings.HasSuffix(s.Name, "bin/su") {
+	if s.Tool == "" && (l.build == "userdebug" || l.build == "eng") && (strings.HasSuffix(s.Name, "bin/su") || s.Kind == "process" && s.Name == "su") {
 		s.Vendor, s.Weight = true, min(s.Weight, 10)
 	}
 	if path.Base(s.Name) == "busybox" {

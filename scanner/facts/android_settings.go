@@ -163,10 +163,10 @@ func collectDeviceSettings(ctx context.Context, in *scanner.Input) scanner.Table
 	w.text(&row.PrivateDNSHost, "private_dns_host", "global", "private_dns_specifier")
 	w.text(&row.AlwaysOnVPN, "always_on_vpn", "secure", "always_on_vpn_app")
 	w.text(&row.BackupTransport, "backup_transport", "secure", "backup_transport")
-	w.number(&row.ScreenTimeout, "screen_timeout", "system", "screen_off_timeout", 1000)
-	w.number(&row.LockDelay, "lock_delay", "secure", "lock_screen_lock_after_timeout", 1000)
+	w.number(&row.ScreenTimeout, "screen_timeout", "system", "screen_off_timeout", 1000, noDefault)
+	w.number(&row.LockDelay, "lock_delay", "secure", "lock_screen_lock_after_timeout", 1000, 5)
 	var awake int
-	w.number(&awake, "stay_awake", "global", "stay_on_while_plugged_in", 1)
+	w.number(&awake, "stay_awake", "global", "stay_on_while_plugged_in", 1, 0)
 	row.StayAwake = awake != 0
 	w.screenLock(ctx, in)
 	return scanner.Table{Rows: []DeviceSettings{row}}
@@ -199,13 +199,19 @@ func (w *switchReader) text(to *string, column, namespace, name string) {
 	*to, _ = w.value(column, namespace, name)
 }
 
-// number reads a number, divided by unit; one that is not set is unread.
-func (w *switchReader) number(to *int, column, namespace, name string, unit int64) {
+// noDefault is for numbers whose default is each maker's own.
+const noDefault = -1
+
+// number reads a number, divided by unit; one that is not set has Android's default, and is unread
+// where there is none.
+func (w *switchReader) number(to *int, column, namespace, name string, unit int64, unset int) {
 	v, known := w.value(column, namespace, name)
 	n, err := strconv.ParseInt(strings.TrimSpace(v), 10, 64)
 	switch {
 	case err == nil && n >= 0:
 		*to = int(min(n/unit, 1<<31-1))
+	case known && v == "" && unset != noDefault:
+		*to = unset
 	case known:
 		w.row.MarkUnread(column, "not set")
 	}

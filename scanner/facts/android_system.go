@@ -114,4 +114,5 @@ type AndroidUser struct {
 	OEM     bool   `expr:"oem" json:"oem,omitempty" doc:"a profile that makers create for dual apps or a secure folder"`
 	Owner   string `expr:"owner" json:"owner,omitempty" doc:"package that manages it (profile owner)"`
 	Where   string `expr:"where" json:"-" doc:"source"`
+	scanner.Unread
 }

@@ -12,6 +12,7 @@ type AndroidMount struct {
 	SuperRO   bool     `expr:"super_readonly" json:"super_readonly,omitempty" doc:"the file system itself is read-only"`
 	Partition string   `expr:"partition" json:"partition,omitempty" doc:"system partition that it is or is inside of: system, vendor, product, odm, system_ext, apex; empty for others"`
 	Covers    bool     `expr:"covers" json:"covers,omitempty" doc:"mounted over a file or folder inside a system partition that is no mount point of Android's own"`
+	FromData  bool     `expr:"from_data" json:"from_data,omitempty" doc:"what it shows lies on the data partition: a bind mount from there, or a layer of an overlay"`
 	Maker     bool     `expr:"maker" json:"maker,omitempty" doc:"an overlay that makers ship: read-only layers, regional or carrier content"`
 	Tool      string   `expr:"tool" json:"tool,omitempty" doc:"magisk, KSU, APatch when the source or path says so"`
 	Where     string   `expr:"where" json:"-" doc:"source and line"`

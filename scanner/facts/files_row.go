@@ -18,7 +18,7 @@ import (
 func (s *fileScan) add(p *place, e *scanner.Info) {
 	name := p.path(e.Name)
 	f := File{
-		Path: name, Dir: p.dir, Name: e.Name, Group: groupOf(p), Zone: string(p.zone), System: p.system,
+		Path: name, Dir: p.dir, Name: name[len(name)-len(e.Name):], Group: groupOf(p), Zone: string(p.zone), System: p.system,
 		Type: "file", Mode: octalMode(e.Perm()), UID: e.UID, GID: e.GID, Size: e.Size, ModTime: e.ModTime.Unix(),
 		Hidden: p.hidden || e.Name[0] == '.', HiddenOwn: e.Name[0] == '.', Noise: p.noise, NoSuid: p.nosuid,
 		Deceptive: deceptiveName(e.Name), ParentWritable: p.shared,

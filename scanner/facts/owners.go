@@ -67,6 +67,8 @@ type listReader struct {
 	buf  fileBuffer
 	sums sumTable
 	path []byte
+	// paths means that paths alone are wanted, not what the database says of them.
+	paths bool
 }
 
 // ownedTree is a folder all of whose content belongs to one package.
@@ -130,12 +132,19 @@ func (o *Owners) Complete() (ok bool, why []string) {
 // stop. The lists are read anew: their text is not kept. Folders that belong to one package
 // as a whole (Flatpak, Snap) are not listed.
 func (o *Owners) All(yield func(path string, w Owned) bool) {
+	o.where(func([]byte) bool { return true }, yield)
+}
+
+// where is All for the paths that want accepts.
+func (o *Owners) where(want func(path []byte) bool, yield func(path string, w Owned) bool) {
 	o.once.Do(o.build)
-	r := &listReader{o: o, fs: o.fs}
+	r := &listReader{o: o, fs: o.fs, paths: true}
 	more := true
 	var buf []byte
 	emit := func(path []byte, c *claim) bool {
-		buf = o.fold(buf[:0], path)
+		if buf = o.fold(buf[:0], path); !want(buf) {
+			return true
+		}
 		if v := o.table.get(o.hash(buf)); v != nil && int(v.pkg) == c.pkg {
 			more = yield(string(buf), o.table.owned(v))
 		}
@@ -147,6 +156,27 @@ func (o *Owners) All(yield func(path string, w Owned) bool) {
 			s.read(r, u, emit)
 		}
 	}
+}
+
+// nothingBelow tells, without an index, whether packages own nothing in some folders, whose
+// names end with a slash. When it cannot tell it says no.
+func (o *Owners) nothingBelow(folders ...string) bool {
+	within := func(text string) bool {
+		return slices.ContainsFunc(folders, func(f string) bool { return strings.Contains(text, f) })
+	}
+	if !o.found || len(o.missing) > 0 || slices.ContainsFunc(o.trees, func(t ownedTree) bool { return within(t.dir) }) {
+		return false
+	}
+	o.findFolds()
+	if slices.ContainsFunc(o.folds, func(f fold) bool { return within(f.to) }) {
+		return false
+	}
+	for _, s := range o.sources {
+		if l, ok := s.(*dpkgLists); !ok || !l.nothingBelow(o, folders) {
+			return false
+		}
+	}
+	return true
 }
 
 // Len is the number of owned paths.
@@ -236,6 +266,7 @@ var foldable = []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", 
 	"/usr/sbin", "/usr/lib64", "/var/run", "/var/lock"}
 
 func (o *Owners) findFolds() {
+	o.folds = nil
 	for _, from := range foldable {
 		target, err := o.fs.Readlink(from)
 		if err != nil {

@@ -78,7 +78,9 @@ func collectPackagedFiles(ctx context.Context, in *scanner.Input) scanner.Table 
 			out = append(out, *r)
 		}
 	}
-	out = append(out, missingLists(in, &t)...)
+	if x.owners.lacksLists() {
+		out = append(out, missingLists(in, &t)...)
+	}
 	slices.SortFunc(out, func(a, b PackagedFile) int { return strings.Compare(a.Path, b.Path) })
 	t.Rows = out
 	if out == nil {
@@ -113,7 +115,7 @@ type packagedProgram struct {
 
 // packagedPrograms picks what to check from everything that packages own.
 func packagedPrograms(owners *Owners) (jobs []packagedProgram, more bool) {
-	owners.All(func(p string, w Owned) bool {
+	owners.where(programPlace, func(p string, w Owned) bool {
 		kind, sure := programKind(p)
 		if kind == "" || w.Config || w.Link {
 			return true
@@ -124,6 +126,16 @@ func packagedPrograms(owners *Owners) (jobs []packagedProgram, more bool) {
 		return !more
 	})
 	return jobs, more
+}
+
+// programPlace is the quick test of programKind: most paths of packages lie elsewhere.
+func programPlace(p []byte) bool {
+	for _, start := range []string{"/usr/lib", "/usr/bin/", "/usr/sbin/", "/lib", "/bin/", "/sbin/", "/usr/games/", "/boot/"} {
+		if len(p) > len(start) && string(p[:len(start)]) == start {
+			return true
+		}
+	}
+	return false
 }
 
 // programKind tells by its path what a packaged file is, as far as it can matter here.

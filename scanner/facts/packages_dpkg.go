@@ -3,8 +3,11 @@ package facts
 import (
 	"bytes"
 	"errors"
+	"hash/maphash"
 	"io/fs"
+	"slices"
 	"strings"
+	"time"
 
 	"picket/scanner/parse"
 )
@@ -27,12 +30,12 @@ var dpkgReads = []string{
 type dpkgReader struct {
 	*inventory
 	native string // architecture that needs no ":arch" behind a package's name
-	index  map[string]int
+	index  map[uint64]uint32 // rows by hash of name and architecture
 	lists  dpkgLists
 }
 
 func (inv *inventory) dpkg() {
-	d := &dpkgReader{inventory: inv, index: map[string]int{}}
+	d := &dpkgReader{inventory: inv, index: map[uint64]uint32{}}
 	first := len(inv.rows)
 	d.statusFile(dpkgStatus)
 	for _, name := range d.names(dpkgUpdates, allDigits) {
@@ -70,6 +73,7 @@ func (d *dpkgReader) names(dir string, accept func(string) bool) []string {
 func allDigits(name string) bool { return strings.Trim(name, "0123456789") == "" }
 
 func (d *dpkgReader) statusFile(name string) {
+	d.reserve(name)
 	var c parse.Complaints
 	err := paragraphs(d.fs, name, func(piece []byte, line int) {
 		parse.Stanzas(piece, line, &c, func(s *parse.Stanza) bool {
@@ -85,6 +89,20 @@ func (d *dpkgReader) statusFile(name string) {
 		d.missFile(name, err)
 	}
 	d.complain(name, &c)
+}
+
+const (
+	leastParagraph = 512     // bytes: those of distributions are longer
+	maxReserved    = 1 << 17 // rows
+)
+
+// reserve makes room for the packages of a file: a list that grows is there twice while it
+// does.
+func (d *dpkgReader) reserve(name string) {
+	if info, err := d.fs.Stat(name); err == nil {
+		n := int(min(max(info.Size, 0)/leastParagraph, maxReserved))
+		d.rows, d.lists.files = slices.Grow(d.rows, n), slices.Grow(d.lists.files, n)
+	}
 }
 
 // statusDir reads one file a package, which has no Status field.
@@ -152,8 +170,9 @@ func (d *dpkgReader) stanza(file string, s *parse.Stanza, c *parse.Complaints) {
 
 // put adds a package, or replaces what an earlier file said of it.
 func (d *dpkgReader) put(p Package, files dpkgFiles, c *parse.Complaints, line int) {
-	key := p.Name + ":" + p.Arch
-	if old, ok := d.index[key]; ok {
+	key := maphash.Comparable(d.owners.seed, [2]string{p.Name, p.Arch})
+	if i, ok := d.index[key]; ok && d.rows[i].Name == p.Name && d.rows[i].Arch == p.Arch {
+		old := int(i)
 		n := old - (len(d.rows) - len(d.lists.files))
 		if d.lists.files[n].file == files.file {
 			c.Add(line, "package "+p.Name+" is listed twice")
@@ -162,7 +181,7 @@ func (d *dpkgReader) put(p Package, files dpkgFiles, c *parse.Complaints, line i
 		return
 	}
 	if i, ok := d.add(p); ok {
-		d.index[key] = i
+		d.index[key] = uint32(i)
 		d.lists.files = append(d.lists.files, files)
 	}
 }
@@ -202,6 +221,8 @@ func (d *dpkgReader) findNative(first int) {
 
 // finish fills what needs the native architecture or the info folder.
 func (d *dpkgReader) finish(first int) {
+	var last time.Time // many packages are installed in one second
+	var text string
 	for i := range d.rows[first:] {
 		p, f := &d.rows[first+i], &d.lists.files[i]
 		p.ID = p.Name
@@ -227,7 +248,10 @@ func (d *dpkgReader) finish(first int) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			d.missFile(dpkgInfo+f.name+".list", err)
 		}
-		p.InstallTime = when(info.ModTime)
+		if t := info.ModTime.Truncate(time.Second); !t.Equal(last) {
+			last, text = t, when(t)
+		}
+		p.InstallTime = text
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"picket/scanner"
@@ -31,6 +32,7 @@ var programMeta = []string{
 // table of files has the rest.
 func (inv *inventory) unpackaged(modesTrusted bool) {
 	w := &programWalk{inventory: inv, left: maxProgramFiles, modes: modesTrusted}
+	w.free = sync.OnceValue(func() bool { return inv.owners.nothingBelow("/opt/", "/usr/local/") })
 	w.dir("/opt", "/opt", "system", maxProgramDepth)
 	locals, _ := inv.folders("/usr/local")
 	for _, d := range locals {
@@ -57,7 +59,8 @@ func (inv *inventory) unpackaged(modesTrusted bool) {
 type programWalk struct {
 	*inventory
 	left   int
-	modes  bool // mode bits mean something
+	modes  bool        // mode bits mean something
+	free   func() bool // packages own nothing in the system's folders for such programs
 	groups []programGroup
 }
 
@@ -113,7 +116,7 @@ func (w *programWalk) file(top, name, scope string, i scanner.Info) {
 		return
 	}
 	doubtful := false
-	if scope == "system" {
+	if scope == "system" && !w.free() {
 		if _, owned := w.owners.Owner(name); owned {
 			return
 		}

@@ -61,10 +61,10 @@ type treeWalk struct {
 	// no order. The slice is not kept.
 	visit func(p *place, entries []scanner.Info)
 
-	mu      sync.Mutex
-	turn    *sync.Cond
-	todo    []waiting // the last first
-	listing int       // directories being listed
+	mu   sync.Mutex
+	turn *sync.Cond
+	todo []waiting // for a walker that has none
+	busy int       // walkers that are not waiting
 
 	files    int
 	systems  []string // tops of other systems' trees
@@ -85,62 +85,82 @@ type waiting struct {
 const walkers = 2
 
 func (w *treeWalk) run() {
-	w.turn, w.todo = sync.NewCond(&w.mu), []waiting{{}}
+	w.turn, w.todo, w.busy = sync.NewCond(&w.mu), []waiting{{}}, walkers
 	parallel(walkers, w.work)
 	slices.Sort(w.systems)
 	slices.Sort(w.left)
 	slices.Sort(w.unread)
 }
 
-// work lists directories until none is left. Only the listing goes on in parallel.
+// work lists directories until none is left. Only the listing goes on in parallel. Each
+// walker goes on with what it found itself, so that the walkers hardly meet.
 func (w *treeWalk) work() {
+	var own []waiting
+	defer w.leave()
 	for {
-		p := w.next()
+		p := w.next(&own)
 		if p == nil {
 			return
 		}
-		w.directory(p)
+		entries, err := w.fs.ReadDir(p.dir)
+		w.listed(p, entries, err, &own)
 	}
 }
 
-// next takes a directory, waiting for one while others are being listed. There is none left
-// when it gives nil.
-func (w *treeWalk) next() *place {
+// next takes a directory, the last found first, waiting for one while others are being listed.
+// There is none left when it gives nil.
+func (w *treeWalk) next(own *[]waiting) *place {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for {
-		for len(w.todo) == 0 && w.listing > 0 {
-			w.turn.Wait()
+	for w.stopped == "" {
+		n := len(*own)
+		if n == 0 {
+			if !w.wait() {
+				return nil
+			}
+			*own, w.todo = w.todo, nil
+			continue
 		}
-		if len(w.todo) == 0 || w.stopped != "" {
-			return nil
-		}
-		d := w.todo[len(w.todo)-1]
-		w.todo = w.todo[:len(w.todo)-1]
+		d := (*own)[n-1]
+		*own = (*own)[:n-1]
 		if p := w.enter(&d); p != nil {
-			w.listing++
 			return p
 		}
 	}
+	return nil
 }
 
-func (w *treeWalk) directory(p *place) {
-	defer w.done()
-	entries, err := w.fs.ReadDir(p.dir)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.listed(p, entries, err)
+// wait waits until another walker hands something on. None does when all are waiting.
+func (w *treeWalk) wait() bool {
+	w.busy--
+	for len(w.todo) == 0 && w.busy > 0 && w.stopped == "" {
+		w.turn.Wait()
+	}
+	w.busy++
+	return len(w.todo) > 0
 }
 
-func (w *treeWalk) done() {
+// share hands half of a walker's directories on, the first found, when another has none.
+func (w *treeWalk) share(own *[]waiting) {
+	if n := len(*own) / 2; n > 0 && w.busy < walkers && len(w.todo) == 0 {
+		w.todo = slices.Clone((*own)[:n])
+		*own = append((*own)[:0], (*own)[n:]...)
+		w.turn.Signal()
+	}
+}
+
+// leave ends a walker, in whatever way: the others no longer wait for it.
+func (w *treeWalk) leave() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.listing--
+	w.busy--
 	w.turn.Broadcast()
 }
 
-// listed visits a directory and notes those in it to be walked too.
-func (w *treeWalk) listed(p *place, entries []scanner.Info, err error) {
+// listed visits a directory and adds those in it to the walker's own.
+func (w *treeWalk) listed(p *place, entries []scanner.Info, err error, own *[]waiting) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if err != nil {
 		w.failed(p.dir, err)
 		return
@@ -160,9 +180,10 @@ func (w *treeWalk) listed(p *place, entries []scanner.Info, err error) {
 	w.visit(p, entries)
 	for i := len(entries) - 1; i >= 0; i-- {
 		if e := &entries[i]; e.Mode.IsDir() {
-			w.todo = append(w.todo, waiting{p, e.Name, e.Mode})
+			*own = append(*own, waiting{p, strings.Clone(e.Name), e.Mode})
 		}
 	}
+	w.share(own)
 }
 
 func (w *treeWalk) failed(dir string, err error) {

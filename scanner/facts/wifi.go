@@ -12,7 +12,7 @@ import (
 // WiFiProfile is one saved Wi-Fi network, or an access point that the device runs itself.
 // Secrets are dropped by the parser.
 type WiFiProfile struct {
-	SSID             string   `expr:"ssid" json:"ssid" doc:"network name"`
+	SSID             string   `expr:"ssid" json:"ssid" doc:"network name; on Android a number in its place, for the names tell where somebody has been"`
 	Mode             string   `expr:"mode" json:"mode" doc:"sta joins a network, ap runs one; adhoc, mesh"`
 	Security         string   `expr:"security" json:"security" doc:"open, owe, wep, wpa, wpa2, wpa3 or enterprise"`
 	WPA1             bool     `expr:"wpa1" json:"wpa1,omitempty" doc:"the first WPA is accepted or the only one"`
@@ -27,8 +27,9 @@ type WiFiProfile struct {
 	PMF              string   `expr:"pmf" json:"pmf,omitempty" doc:"protected management frames: off, optional, required; empty default"`
 	WPS              bool     `expr:"wps" json:"wps,omitempty" doc:"an access point with WPS switched on"`
 	Isolated         bool     `expr:"isolated" json:"isolated,omitempty" doc:"clients of an access point cannot reach each other"`
-	Manager          string   `expr:"manager" json:"manager" doc:"NetworkManager, wpa_supplicant, iwd, OpenWrt, hostapd or connman"`
+	Manager          string   `expr:"manager" json:"manager" doc:"NetworkManager, wpa_supplicant, iwd, OpenWrt, hostapd, connman or Android"`
 	Where            string   `expr:"where" json:"-" doc:"file and line"`
+	scanner.Unread
 }
 
 var wifiGlobs = []string{"/etc/NetworkManager/system-connections/*", "/run/NetworkManager/system-connections/*",
@@ -37,12 +38,16 @@ var wifiGlobs = []string{"/etc/NetworkManager/system-connections/*", "/run/Netwo
 
 func wifiCollector() scanner.Collector {
 	return scanner.Collector{
-		Table: "wifi_profiles", Doc: "saved Wi-Fi networks and access points run by the device; never a secret", Row: WiFiProfile{},
-		Reads: scanner.Reads{Globs: wifiGlobs}, Collect: collectWiFi,
+		Table: "wifi_profiles", Doc: "saved Wi-Fi networks and access points run by the device; never a secret", Row: WiFiProfile{}, Platforms: onBoth,
+		Reads:   scanner.Reads{Probes: []scanner.Source{scanner.Dumpsys("wifi")}, Globs: concat(wifiGlobs, savedNetworkFiles, []string{androidSupplicant})},
+		Collect: collectWiFi,
 	}
 }
 
-func collectWiFi(_ context.Context, in *scanner.Input) scanner.Table {
+func collectWiFi(ctx context.Context, in *scanner.Input) scanner.Table {
+	if in.Device.Identity().Platform == "android" {
+		return collectAndroidWiFi(ctx, in)
+	}
 	var t scanner.Table
 	r := newReader(in, &t)
 	rows := []WiFiProfile{}

@@ -15,48 +15,44 @@ type PURL struct {
 
 // String is the canonical form.
 func (p PURL) String() string {
-	var b strings.Builder
-	b.Grow(32 + len(p.Namespace) + len(p.Name) + len(p.Version))
-	b.WriteString("pkg:")
-	b.WriteString(p.Type)
+	var buf [256]byte // an inventory keeps many: the text is copied out in its own length
+	b := append(append(buf[:0], "pkg:"...), p.Type...)
 	for part := range strings.SplitSeq(p.Namespace, "/") {
 		if part != "" {
-			b.WriteByte('/')
-			percentEncode(&b, part)
+			b = append(b, '/')
+			b = percentEncode(b, part)
 		}
 	}
-	b.WriteByte('/')
-	percentEncode(&b, p.Name)
+	b = append(b, '/')
+	b = percentEncode(b, p.Name)
 	if p.Version != "" {
-		b.WriteByte('@')
-		percentEncode(&b, p.Version)
+		b = append(b, '@')
+		b = percentEncode(b, p.Version)
 	}
 	sep := byte('?')
 	for _, q := range p.Qualifiers {
 		if q[1] == "" {
 			continue
 		}
-		b.WriteByte(sep)
-		b.WriteString(q[0])
-		b.WriteByte('=')
-		percentEncode(&b, q[1])
+		b = append(b, sep)
+		b = append(append(b, q[0]...), '=')
+		b = percentEncode(b, q[1])
 		sep = '&'
 	}
-	return b.String()
+	return string(b)
 }
 
-// percentEncode writes s with every byte encoded but letters, digits and ".-_~:".
-func percentEncode(b *strings.Builder, s string) {
+// percentEncode appends s with every byte encoded but letters, digits and ".-_~:".
+func percentEncode(b []byte, s string) []byte {
 	const hex = "0123456789ABCDEF"
 	for i := range len(s) {
 		switch c := s[i]; {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
 			c == '.', c == '-', c == '_', c == '~', c == ':':
-			b.WriteByte(c)
+			b = append(b, c)
 		default:
-			b.WriteByte('%')
-			b.WriteByte(hex[c>>4])
-			b.WriteByte(hex[c&15])
+			b = append(b, '%', hex[c>>4], hex[c&15])
 		}
 	}
+	return b
 }

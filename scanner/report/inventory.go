@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -109,6 +110,14 @@ func properties(k facts.Package) *[]cdx.Property {
 // NDJSON writes one JSON object a line: the device first, then packages, findings and
 // coverage, each with a "type".
 func NDJSON(w io.Writer, r *scanner.Report) error {
+	b := bufio.NewWriterSize(w, 64<<10) // a line is no system call's worth
+	if err := writeLines(b, r); err != nil {
+		return err
+	}
+	return b.Flush()
+}
+
+func writeLines(w io.Writer, r *scanner.Report) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	type head struct {
