@@ -211,12 +211,34 @@ func kindNames() string {
 	return strings.Join(names, ", ")
 }
 
-// loadIndicators reads the lists that a scan compares with: nil for none. A list that cannot be
-// read fails the scan; without it "nothing found" would say too much.
-func loadIndicators(paths []string) (scanner.Matcher, error) {
+// indicatorLoad reads the lists that a scan compares with while the scan begins.
+type indicatorLoad struct {
+	done chan struct{}
+	set  *indicators.Index
+	err  error
+}
+
+// startIndicators begins to read lists; nil for none.
+func startIndicators(paths []string) *indicatorLoad {
 	if len(paths) == 0 {
-		return nil, nil
+		return nil
 	}
+	l := &indicatorLoad{done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		defer func() {
+			if p := recover(); p != nil {
+				l.err = fmt.Errorf("reading the indicators failed: %v", p)
+			}
+		}()
+		l.set, l.err = readIndicators(paths)
+	}()
+	return l
+}
+
+// readIndicators reads lists. One that cannot be read fails the scan; without it "nothing found"
+// would say too much.
+func readIndicators(paths []string) (*indicators.Index, error) {
 	set, err := indicators.Load(paths...)
 	if err != nil {
 		return nil, &hinted{err, "see 'picket indicators check'"}
@@ -225,4 +247,21 @@ func loadIndicators(paths []string) (scanner.Matcher, error) {
 		return nil, &hinted{errors.New("the lists of indicators hold none that can be used"), "see 'picket indicators check --verbose'"}
 	}
 	return set, nil
+}
+
+// Match waits until the lists are read.
+func (l *indicatorLoad) Match(kind scanner.IndicatorKind, value string) []scanner.IndicatorMatch {
+	if l.wait() != nil {
+		return nil // the scan fails
+	}
+	return l.set.Match(kind, value)
+}
+
+// wait gives the error of reading the lists.
+func (l *indicatorLoad) wait() error {
+	if l == nil {
+		return nil
+	}
+	<-l.done
+	return l.err
 }

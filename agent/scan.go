@@ -45,15 +45,19 @@ Exit status: 0 done; 2 done and the level is at or above --fail-on; 1 error; 64 
 			if err != nil {
 				return err
 			}
+			lists := startIndicators(iocs)
+			if lists != nil {
+				opts.Indicators = lists
+			}
 			set, err := which.load()
 			if err != nil {
 				return err
 			}
-			if opts.Indicators, err = loadIndicators(iocs); err != nil {
-				return err
-			}
 			opts.Judge, opts.Tables = set, []string{"packages"}
 			r, err := runScan(cmd, &source, opts)
+			if err := lists.wait(); err != nil {
+				return err
+			}
 			if err != nil {
 				return err
 			}

@@ -177,6 +177,8 @@ type Coverage struct {
 	// Why is set for unknown and not applicable, and for failed rules part of whose table
 	// could not be read.
 	Why string `json:"why,omitempty"`
+	// ToldUnder names rules whose findings account for some of this one's, which are told there.
+	ToldUnder []string `json:"told_under,omitempty"`
 	// Findings counts what was found.
 	Findings int `json:"findings,omitempty"`
 }

@@ -18,7 +18,7 @@ import (
 
 const (
 	maxSourceText = 64 << 20 // bytes of what one live source said
-	maxDumpText   = 24 << 20 // bytes of a compressed dumpstate that are held in memory whole
+	maxDumpText   = 12 << 20 // bytes of a compressed dumpstate that are held in memory whole
 	maxKeptText   = 24 << 20 // bytes of sections kept of a longer one
 	maxDumpStream = 4 << 30  // bytes of a dumpstate that are read at all
 	shortAnswer   = 1 << 10  // bytes of a section that are no more than the complaint in it

@@ -11,7 +11,7 @@ type AppTraits struct {
 	Source     string `expr:"source" json:"source" doc:"system, preload, store, oem_store, open_store (F-Droid and others), mdm, adb, browser, messenger, file_manager, installer (the system's own, started by nobody known), app (another app), unknown"`
 	Sideloaded bool   `expr:"sideloaded" json:"sideloaded,omitempty" doc:"came by none of system, preload, store, oem_store, mdm"`
 	SignerKind string `expr:"signer_kind" json:"signer_kind,omitempty" doc:"platform (as the system itself), debug, testkey (published AOSP keys), leaked (platform keys that became known), own; empty when not told"`
-	Known      string `expr:"known" json:"known,omitempty" doc:"what a well-known app of that id is: assistive, browser, store, mdm, remote_access, root_manager, hook_manager, root_hider, vpn, backup, attack_tool, cloner, companion, launcher, keyboard, security, messenger, file_manager, updater, automation, parental, password_manager"`
+	Known      string `expr:"known" json:"known,omitempty" doc:"what a well-known app of that id is: assistive, browser, store, oem_store, open_store, installer, adb, mdm, remote_access, root_manager, hook_manager, root_hider, vpn, backup, attack_tool, cloner, companion, launcher, keyboard, security, messenger, file_manager, updater, automation, parental, password_manager"`
 	Disabled   bool   `expr:"disabled" json:"disabled,omitempty" doc:"switched off for every user that has it"`
 	AgeDays    int    `expr:"age_days" json:"age_days" doc:"days from its first installation to when the device was seen; -1 unknown"`
 }
@@ -27,17 +27,19 @@ type App struct {
 	UID         int    `expr:"uid" json:"uid" doc:"app id (user id of the first user)"`
 	SharedUID   string `expr:"shared_uid" json:"shared_uid,omitempty" doc:"name of the user id that it shares with others: android.uid.system"`
 	Users       []int  `expr:"users" json:"users,omitempty" doc:"users that have it installed"`
-	CodePath    string `expr:"code_path" json:"code_path" doc:"file or folder of its code"`
-	OnData      bool   `expr:"on_data" json:"on_data,omitempty" doc:"its code is on the data partition or removable storage"`
-	Updated     bool   `expr:"updated_system" json:"updated_system,omitempty" doc:"a system app that was updated"`
-	Privileged  bool   `expr:"privileged" json:"privileged,omitempty" doc:"may hold permissions that only the system's apps get"`
-	Hidden      bool   `expr:"hidden" json:"hidden,omitempty" doc:"hidden by a manager for some user"`
-	Suspended   bool   `expr:"suspended" json:"suspended,omitempty" doc:"suspended for some user"`
-	Debuggable  bool   `expr:"debuggable" json:"debuggable,omitempty" doc:"anyone with adb can look into it and change it as it runs"`
-	TestOnly    bool   `expr:"test_only" json:"test_only,omitempty" doc:"made for tests; stores refuse such apps"`
-	Backup      bool   `expr:"allow_backup" json:"allow_backup,omitempty" doc:"its data may leave by backup"`
-	Cleartext   bool   `expr:"cleartext" json:"cleartext,omitempty" doc:"may speak without encryption"`
-	HasCode     bool   `expr:"has_code" json:"has_code,omitempty" doc:"has code of its own"`
+	// ByUser has the users' own states; rules ask the columns that sum them up.
+	ByUser     []AppUser `expr:"-" json:"by_user,omitempty"`
+	CodePath   string    `expr:"code_path" json:"code_path" doc:"file or folder of its code"`
+	OnData     bool      `expr:"on_data" json:"on_data,omitempty" doc:"its code is on the data partition or removable storage"`
+	Updated    bool      `expr:"updated_system" json:"updated_system,omitempty" doc:"a system app that was updated"`
+	Privileged bool      `expr:"privileged" json:"privileged,omitempty" doc:"may hold permissions that only the system's apps get"`
+	Hidden     bool      `expr:"hidden" json:"hidden,omitempty" doc:"hidden by a manager for some user"`
+	Suspended  bool      `expr:"suspended" json:"suspended,omitempty" doc:"suspended for some user"`
+	Debuggable bool      `expr:"debuggable" json:"debuggable,omitempty" doc:"anyone with adb can look into it and change it as it runs"`
+	TestOnly   bool      `expr:"test_only" json:"test_only,omitempty" doc:"made for tests; stores refuse such apps"`
+	Backup     bool      `expr:"allow_backup" json:"allow_backup,omitempty" doc:"its data may leave by backup"`
+	Cleartext  bool      `expr:"cleartext" json:"cleartext,omitempty" doc:"may speak without encryption"`
+	HasCode    bool      `expr:"has_code" json:"has_code,omitempty" doc:"has code of its own"`
 
 	Installer         string `expr:"installer" json:"installer,omitempty" doc:"package that installed it, as it says of itself"`
 	Initiator         string `expr:"initiator" json:"initiator,omitempty" doc:"package that really asked for it (API 30)"`
@@ -80,6 +82,16 @@ type App struct {
 	Imitates      string   `expr:"imitates" json:"imitates,omitempty" doc:"well-known app whose label it has under another package id, or whose id it has with another signer"`
 	Where         string   `expr:"where" json:"-" doc:"source"`
 	scanner.Unread
+}
+
+// AppUser is what one user of the device has of an app.
+type AppUser struct {
+	User      int      `json:"user"`
+	Disabled  bool     `json:"disabled,omitempty"`
+	Hidden    bool     `json:"hidden,omitempty"`    // by a manager
+	Suspended bool     `json:"suspended,omitempty"` // by a manager or a parent
+	Stopped   bool     `json:"stopped,omitempty"`   // never started, or stopped by force
+	Granted   []string `json:"granted,omitempty"`   // permissions that this user gave; android.permission. left off
 }
 
 // AndroidListener is a port that something on the device listens at.

@@ -193,6 +193,7 @@ func (r *appReader) users(a *App, users []parse.PackageUser, raw *rawApp) {
 			continue
 		}
 		a.Users = append(a.Users, u.ID)
+		a.ByUser = append(a.ByUser, AppUser{User: u.ID, Disabled: u.Enabled == 2 || u.Enabled == 3, Hidden: u.Hidden, Suspended: u.Suspended, Stopped: u.Stopped, Granted: runtimeNames(u.Runtime)})
 		a.Hidden, a.Suspended = a.Hidden || u.Hidden, a.Suspended || u.Suspended
 		if u.Enabled != 2 && u.Enabled != 3 {
 			on++
@@ -205,22 +206,37 @@ func (r *appReader) users(a *App, users []parse.PackageUser, raw *rawApp) {
 	a.Disabled = len(a.Users) > 0 && on == 0
 }
 
+func runtimeNames(grants []parse.PermissionGrant) []string {
+	var out []string
+	for _, g := range grants {
+		if g.Granted {
+			out = append(out, strings.TrimPrefix(g.Name, "android.permission."))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // dumpedTime turns a dump's local time into the form of rows. As with the report's own date, the
 // device's time zone is left out of it.
 func dumpedTime(s string) string {
 	t, err := time.Parse("2006-01-02 15:04:05", s)
-	if err != nil || t.Year() < 2009 { // parts of the system have the year that Android began, or 1970
+	if err != nil || t.Before(androidBegan) {
 		return ""
 	}
 	return t.Format(time.RFC3339)
 }
+
+// androidBegan is after the date that files of the system image have: 1970, or the first day of
+// 2009 in whatever time zone.
+var androidBegan = time.Date(2009, 1, 3, 0, 0, 0, 0, time.UTC)
 
 func millis(ms int64) string {
 	if ms <= 0 {
 		return ""
 	}
 	t := time.UnixMilli(ms).UTC()
-	if t.Year() < 2009 || t.Year() > 2200 {
+	if t.Before(androidBegan) || t.Year() > 2200 {
 		return ""
 	}
 	return t.Format(time.RFC3339)

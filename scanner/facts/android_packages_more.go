@@ -141,6 +141,7 @@ func (r *appReader) restriction(user int, u parse.UserPackage) {
 		a.Disabled = off
 	}
 	a.Users = append(a.Users, user)
+	a.ByUser = append(a.ByUser, AppUser{User: user, Disabled: off, Hidden: u.Hidden, Suspended: u.Suspended, Stopped: u.Stopped})
 	a.Disabled = a.Disabled && off
 	a.Hidden, a.Suspended = a.Hidden || u.Hidden, a.Suspended || u.Suspended
 	if t := millis(u.FirstInstall); t != "" && (a.FirstInstalled == "" || t < a.FirstInstalled) {

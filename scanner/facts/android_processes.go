@@ -158,7 +158,7 @@ func relate(rows []AndroidProcess, apps map[int][]*App) {
 		switch {
 		case p != nil:
 			r.Parent = p.Name
-			r.Zygote = strings.Contains(p.Name, "zygote") || p.Name == "app_process" || p.Name == "app_process64" || p.Name == "app_process32"
+			r.Zygote = isZygote(p)
 		default:
 			r.MarkUnread("parent", "the parent is not in the list")
 			r.MarkUnread("zygote_child", "the parent is not in the list")
@@ -174,6 +174,15 @@ func relate(rows []AndroidProcess, apps map[int][]*App) {
 			r.MarkUnread("domain", "the listing has no labels")
 		}
 	}
+}
+
+// isZygote tells the process that all apps are forked from. Listings of threads call it main, as
+// its first thread is called; its label then tells.
+func isZygote(p *AndroidProcess) bool {
+	if l := strings.Split(p.Label, ":"); len(l) >= 3 && (l[2] == "zygote" || strings.HasSuffix(l[2], "_zygote")) {
+		return true
+	}
+	return strings.Contains(p.Name, "zygote") || strings.HasPrefix(p.Name, "app_process")
 }
 
 // programOf is the first word of the command line, or the name.

@@ -29,7 +29,7 @@ var dpkgReads = []string{
 // interrupted dpkg left beside it, and the status.d folder of images built without dpkg.
 type dpkgReader struct {
 	*inventory
-	native string // architecture that needs no ":arch" behind a package's name
+	native string            // architecture that needs no ":arch" behind a package's name
 	index  map[uint64]uint32 // rows by hash of name and architecture
 	lists  dpkgLists
 }

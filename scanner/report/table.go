@@ -189,7 +189,7 @@ func (p *printer) coverage(r *scanner.Report) {
 		n[scanner.Passed], n[scanner.Failed], n[scanner.Unknown], n[scanner.NotApplicable])
 	if p.style.Long {
 		for _, c := range r.Coverage {
-			p.para("  ", fmt.Sprintf("%-8s %-14s ", c.Rule, c.Outcome), c.Title+why(c.Why))
+			p.para("  ", fmt.Sprintf("%-8s %-14s ", c.Rule, c.Outcome), c.Title+why(c.Why)+toldUnder(c.ToldUnder))
 		}
 		return
 	}
@@ -204,6 +204,13 @@ func (p *printer) coverage(r *scanner.Report) {
 			p.para("  ", "- ", "table "+t.Table+" in part: "+strings.Join(t.Partial, "; "))
 		}
 	}
+}
+
+func toldUnder(rules []string) string {
+	if len(rules) == 0 {
+		return ""
+	}
+	return " (told under " + strings.Join(rules, ", ") + ")"
 }
 
 func why(s string) string {

@@ -309,7 +309,7 @@ func (s *Set) absorb(v scanner.Verdict) scanner.Verdict {
 						gone[j] = true
 						v.Findings[i].Discreet = v.Findings[i].Discreet || v.Findings[j].Discreet
 						v.Findings[i].Absorbed = append(v.Findings[i].Absorbed, scanner.Absorbed{Rule: id, Subject: v.Findings[j].Subject})
-						absorbedBy[id] = append(absorbedBy[id], "told under "+r.ID)
+						absorbedBy[id] = append(absorbedBy[id], r.ID)
 					}
 				}
 			}
@@ -329,10 +329,8 @@ func (s *Set) absorb(v scanner.Verdict) scanner.Verdict {
 		c := &v.Coverage[i]
 		if told := absorbedBy[c.Rule]; told != nil {
 			c.Findings -= len(told)
-			if c.Why != "" {
-				told = append(told, c.Why)
-			}
-			c.Why = summary(told)
+			slices.Sort(told)
+			c.ToldUnder = slices.Compact(told)
 		}
 	}
 	return v
