@@ -82,7 +82,7 @@ func cleanDevice(t *testing.T, live bool) []txtarFile {
 }
 
 // splitParts cuts a fixture at its marker lines.
-func splitParts(t *testing.T, file string) (comment []string, parts []txtarFile) {
+func splitParts(t testing.TB, file string) (comment []string, parts []txtarFile) {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -241,7 +241,7 @@ func fixture(t *testing.T, files []txtarFile) scanner.Device {
 	return openTxtar(t, tree.Bytes())
 }
 
-func openTxtar(t *testing.T, b []byte) scanner.Device {
+func openTxtar(t testing.TB, b []byte) scanner.Device {
 	t.Helper()
 	dev, err := device.Txtar(b)
 	if err != nil {

@@ -143,10 +143,18 @@ func newAcquisition(kind, name string, opt OpenOptions) *acquisition {
 	x.incomplete = scanner.ErrNotRecorded
 	x.set(topNode, &entry{mode: typeDir | 0o755, uid: -1, gid: -1, flags: flagImplied})
 	return &acquisition{index: x, notes: &x.notes, opt: opt, dev: &acquired{
-		identity: scanner.Identity{Origin: kind + " " + path.Base(name), Kind: kind, Platform: "android", Live: true,
+		identity: scanner.Identity{Origin: kind + " " + path.Base(name), Kind: kind, Platform: "android", Live: true, Acquired: acquiredBy(kind),
 			ModesUntrusted: "the acquisition does not keep modes and owners"},
 		texts: map[scanner.Source][]passage{}, failed: map[scanner.Source]error{}, said: map[scanner.Source]reply{},
 	}}
+}
+
+// acquiredBy says how a phone's answers were taken, where the container tells.
+func acquiredBy(kind string) string {
+	if kind == "bugreport" || kind == "androidqf" {
+		return kind
+	}
+	return ""
 }
 
 // device finishes the acquisition.

@@ -406,6 +406,9 @@ func openSingles(b *bundle, opt OpenOptions) (*acquired, error) {
 		return nil, nil
 	}
 	slices.Sort(found)
+	if slices.Contains(found, "bugreport") {
+		a.dev.identity.Acquired = acquiredBy("bugreport")
+	}
 	if len(found) == 1 {
 		a.dev.identity.Kind, a.dev.identity.Origin = found[0], found[0]+" "+path.Base(b.name)
 	}

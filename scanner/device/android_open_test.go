@@ -136,7 +136,7 @@ func TestBugreportsOfEveryForm(t *testing.T) {
 			t.Parallel()
 			d := opened(t, path, OpenOptions{})
 			id := d.Identity()
-			if id.Kind != "bugreport" || id.Platform != "android" || id.RecordedAt.Format("2006-01-02 15:04:05") != "2021-03-04 05:06:07" || !id.Live || id.Root {
+			if id.Kind != "bugreport" || id.Acquired != "bugreport" || id.Platform != "android" || id.RecordedAt.Format("2006-01-02 15:04:05") != "2021-03-04 05:06:07" || !id.Live || id.Root {
 				t.Errorf("%+v", id)
 			}
 			if got := said(t, d, scanner.SourceGetprop); !strings.HasPrefix(got, "[ro.build.version.sdk]: [30]") || strings.Contains(got, "duration") {
@@ -248,7 +248,7 @@ func TestAndroidQFAcquisitions(t *testing.T) {
 			if strings.Contains(form, "without") {
 				want = "2021-03-04" // of the bugreport
 			}
-			if id.Kind != "androidqf" || id.RecordedAt.Format("2006-01-02") != want {
+			if id.Kind != "androidqf" || id.Acquired != "androidqf" || id.RecordedAt.Format("2006-01-02") != want {
 				t.Errorf("%+v", id)
 			}
 			for s, want := range map[scanner.Source]string{

@@ -50,13 +50,19 @@ func (r *appReader) blind() {
 	for i := range r.apps.rows {
 		a := &r.apps.rows[i]
 		if len(r.raw[a.Package].signers) == 0 {
-			r.unread(a, "no source tells its signer", "signer", "signer_kind", "poses_as")
+			r.unread(a, "no source tells its signer", "signer", "signer_kind")
+			if r.mayPose(a) {
+				r.unread(a, "no source tells its signer", "poses_as")
+			}
 		}
 		if a.Signature == "" {
 			r.unread(a, "its file was not there to verify", "signature", "signature_error")
 		}
 		if a.Label == "" {
-			r.unread(a, "its file was not there to read", "label", "imitates")
+			r.unread(a, "its file was not there to read", "label")
+			if r.mayPose(a) {
+				r.unread(a, "its file was not there to read", "imitates")
+			}
 		}
 		if r.apps.dump != nil && len(a.Requested) == 0 {
 			r.unread(a, "the dump does not list what apps ask for", "requested")
@@ -226,10 +232,16 @@ var wellKnownLabels = map[string][]string{
 	"system update": {}, "android system": {"android"}, "system service": {}, "sync service": {}, "device health": {}, "wi-fi service": {}, "wifi service": {}, "update service": {}, "google services": {}, "system settings": {},
 }
 
+// mayPose reports whether an app could take a name that is not its own. Those of a store, the
+// maker or a manager are let be, whatever their label is.
+func (r *appReader) mayPose(a *App) bool {
+	return (a.Sideloaded || a.Source == "unknown") && a.SignerKind != "platform" && !r.sharesSystemSigner(a)
+}
+
 // poses finds apps that take the names of others. Makers ship apps of their own namespaces in
 // many ways, so system, preload, store and maker-signed ones are let be.
 func (r *appReader) poses(a *App) {
-	if !a.Sideloaded && a.Source != "unknown" || a.SignerKind == "platform" || r.sharesSystemSigner(a) {
+	if !r.mayPose(a) {
 		return
 	}
 	for _, n := range namespaces {

@@ -136,6 +136,6 @@ func (r *defaultReader) beforeRoles() {
 		}
 	}
 	if !told {
-		r.t.Partial = append(r.t.Partial, "no source tells which apps open pages and make the home screen")
+		r.t.Notes = append(r.t.Notes, "no source tells which apps open pages and make the home screen")
 	}
 }

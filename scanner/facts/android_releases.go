@@ -42,10 +42,6 @@ func androidEndDays(release string, now time.Time) int {
 	return unknownEnd
 }
 
-// trustedBootKeys are verified-boot keys that makers of custom systems publish, by system: the
-// SHA-256 of the AVB public key in hex, as ro.boot.vbmeta.public_key_digest has it.
-var trustedBootKeys = map[string][]string{}
-
 // customOS names a system that is not the device maker's, by properties that it sets itself.
 func customOS(p *properties, r *AndroidSystem) string {
 	for _, o := range []struct{ name, property string }{

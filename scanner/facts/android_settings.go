@@ -141,8 +141,8 @@ func collectDeviceSettings(ctx context.Context, in *scanner.Input) scanner.Table
 	} else {
 		row.MarkUnread("sdk", "the API level is not known")
 	}
-	switch in.Device.Identity().Kind {
-	case "adb", "androidqf", "bugreport", "recording":
+	switch in.Device.Identity().Acquired { // the kind does not tell: a recording may be of any of them
+	case "adb", "androidqf", "bugreport":
 		row.ADBByAcquisition = true
 	}
 	w := &switchReader{s: s, row: &row}

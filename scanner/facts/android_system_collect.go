@@ -211,7 +211,9 @@ func (s *systemReader) bootState() {
 		s.unread(noProperty, "verity")
 	}
 	r.CustomOS = customOS(p, r)
-	r.TrustedOS = r.CustomOS != "" && r.VerifiedBoot == "yellow" && !r.Unlocked && slices.Contains(trustedBootKeys[r.CustomOS], r.BootKey)
+	if os := trustedBootKeys[r.BootKey]; os != "" && r.VerifiedBoot == "yellow" && !r.Unlocked {
+		r.CustomOS, r.TrustedOS = os, true
+	}
 	switch allowed := p.get("sys.oem_unlock_allowed"); {
 	case allowed != "":
 		r.OEMUnlockAllowed = allowed == "1"

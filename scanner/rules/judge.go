@@ -206,7 +206,16 @@ func (c *ruleCase) holds(cond *condition, row reflect.Value, unread map[string]s
 func (c *ruleCase) judgeRow(row reflect.Value) {
 	r, un := c.rule, c.unread(row)
 	if r.where != nil {
-		if yes, known := c.holds(r.where, row, un); !known || !yes {
+		reasons := len(c.unknown)
+		yes, known := c.holds(r.where, row, un)
+		if !known { // a row that would not fire anyway leaves nothing open
+			open := slices.Clone(c.unknown)
+			if yes, known := c.holds(r.when, row, un); known && !yes {
+				open = open[:reasons]
+			}
+			c.unknown = open
+		}
+		if !known || !yes {
 			return
 		}
 	}

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"strings"
 	"testing"
 
 	"picket/scanner"
@@ -19,8 +20,8 @@ func TestUnreadColumnsLeaveOnlyOpenWhatTheyDecide(t *testing.T) {
 	const head = "id: OS-999\ntitle: t\ncategory: os\nseverity: low\nfp_risk: low\nplatforms: [linux]\ntable: partial\n" +
 		"subject: {kind: k, name: n}\nmeans: m\nfix: f\nfalse_positives: none\n"
 	for _, c := range []struct {
-		when      string
-		a, b      bool // c is unread
+		when      string // or where, a slash, when
+		a, b      bool   // c is unread
 		want      scanner.Outcome
 		withTable bool // c is unknown for the whole table instead
 	}{
@@ -37,9 +38,15 @@ func TestUnreadColumnsLeaveOnlyOpenWhatTheyDecide(t *testing.T) {
 		{"a ? c : b", true, true, scanner.Unknown, false},
 		{"a || c", true, false, scanner.Failed, true},
 		{"a || c", false, false, scanner.Unknown, true},
+		{"c / a", false, false, scanner.Passed, false},
+		{"c / a", true, false, scanner.Unknown, false},
+		{"c / a || c", false, false, scanner.Unknown, false},
+		{"b / c", false, false, scanner.Passed, false},
+		{"b / c", false, true, scanner.Unknown, false},
+		{"b || c / a", true, true, scanner.Failed, false},
 	} {
 		l := NewLoader([]scanner.Collector{{Table: "partial", Row: partialRow{}}})
-		r, err := l.Parse("x.yaml", []byte(head+"when: '"+c.when+"'\n"))
+		r, err := l.Parse("x.yaml", []byte(head+conditions(c.when)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,4 +64,12 @@ func TestUnreadColumnsLeaveOnlyOpenWhatTheyDecide(t *testing.T) {
 			t.Errorf("%q with a %v, b %v: %v (%s), want %v", c.when, c.a, c.b, got.Outcome, got.Why, c.want)
 		}
 	}
+}
+
+func conditions(text string) string {
+	where, when, both := strings.Cut(text, " / ")
+	if !both {
+		return "when: '" + text + "'\n"
+	}
+	return "where: '" + where + "'\nwhen: '" + when + "'\n"
 }
