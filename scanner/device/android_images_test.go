@@ -348,7 +348,7 @@ func TestSlotThatHasTheSystemIsTaken(t *testing.T) {
 	system := imageBytes(t, partImage(t, systemPart(), makeErofs))
 	name := inFile(t, superImage(2, []superPart{{name: "vendor_a", data: vendor, pieces: 1}},
 		[]superPart{{name: "vendor_a", data: vendor, pieces: 1}, {name: "vendor_b", data: vendor, pieces: 1}, {name: "system_b", data: system, pieces: 2}}))
-	d := openPhone(t, name, OpenOptions{})
+	d := opened(t, name, OpenOptions{})
 	noted(t, d, "mounted: system_b (erofs) at /, vendor_b (erofs) at /vendor", "that of slot 1 is shown, which maps most")
 	if id := d.Identity(); !strings.HasPrefix(id.Origin, "android-images slot_b of ") {
 		t.Errorf("identity %+v", id)
