@@ -93,6 +93,39 @@ func TestOnePhoneInManyContainers(t *testing.T) {
 	}
 }
 
+// TestCleanPhonesInBugreports sees that a clean phone of any age is clean in a bugreport too.
+func TestCleanPhonesInBugreports(t *testing.T) {
+	t.Parallel()
+	set := catalogue(t)
+	for _, name := range phones {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			about, parts := phone(t, name)
+			at := strings.NewReplacer("T", " ", "Z", "").Replace(aboutValue(about, "recorded-at"))
+			dev, err := openPhone(t, zipOf(t, t.TempDir(), "report.zip", bugreportFiles(parts, dumpstateText(parts, at))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			opt := scanner.Options{Indicators: testIndicators(t)}
+			r := scanPhone(t, set, dev, opt)
+			agrees(t, scanPhone(t, set, phoneDevice(t, about, parts), opt), r)
+			if r.Level != scanner.Secured {
+				tell(t, r)
+				t.Errorf("level %v", r.Level)
+			}
+		})
+	}
+}
+
+func aboutValue(about []string, key string) string {
+	for _, line := range about {
+		if rest, ok := strings.CutPrefix(line, key+": "); ok {
+			return rest
+		}
+	}
+	return ""
+}
+
 // agrees holds the report of a container against that of the phone itself.
 func agrees(t *testing.T, whole, part *scanner.Report) {
 	t.Helper()
@@ -166,7 +199,8 @@ const dumpRule = "--------------------------------------------------------------
 func dumpstateText(parts []txtarFile, at string) string {
 	var b strings.Builder
 	const bar = "========================================================\n"
-	fmt.Fprintf(&b, "%s== dumpstate: %s\n%s\nBuild: AP1A.240505.004\nBuild fingerprint: 'google/shiba/shiba:14/AP1A.240505.004/11583682:user/release-keys'\nBootloader: unknown\nRadio: unknown\nNetwork: Example\nAndroid SDK version: 34\nUptime: up 0 weeks, 2 days, 1 hour, 0 minutes\nBugreport format version: 2.0\nDumpstate info: id=1 pid=4242 dry_run=0 parallel_run=1 args=/system/bin/dumpstate -S bugreport_mode=BUGREPORT_DEFAULT\n\n", bar, at, bar)
+	fmt.Fprintf(&b, "%s== dumpstate: %s\n%s\nBuild: %s\nBuild fingerprint: '%s'\nBootloader: unknown\nRadio: unknown\nNetwork: Example\nUptime: up 0 weeks, 2 days, 1 hour, 0 minutes\nBugreport format version: 2.0\nDumpstate info: id=1 pid=4242 dry_run=0 parallel_run=1 args=/system/bin/dumpstate -S bugreport_mode=BUGREPORT_DEFAULT\n\n",
+		bar, at, bar, property(parts, "ro.build.id"), property(parts, "ro.build.fingerprint"))
 	for _, f := range parts {
 		if title := sections[strings.TrimPrefix(f.name, "probe/")]; title != "" && strings.HasPrefix(f.name, "probe/") {
 			name, _, _ := strings.Cut(title, " (")
@@ -179,6 +213,18 @@ func dumpstateText(parts []txtarFile, at string) string {
 	}
 	fmt.Fprintf(&b, "%s------ 9.000s was the duration of 'DUMPSYS' ------\n%s== dumpstate: done (id 1)\n%s", dumpRule, bar, bar)
 	return b.String()
+}
+
+// property gives a property of the phone.
+func property(parts []txtarFile, name string) string {
+	for _, f := range parts {
+		if f.name == "probe/getprop" {
+			_, rest, _ := strings.Cut(f.data, "["+name+"]: [")
+			value, _, _ := strings.Cut(rest, "]")
+			return value
+		}
+	}
+	return ""
 }
 
 // services are the phone's services as dumpsys prints them, the settings among them.
