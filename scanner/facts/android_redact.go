@@ -45,33 +45,21 @@ func redactProperties(content []byte) []byte {
 // Elements and attributes of Android's XML files that hold what is personal, and that no
 // collector reads.
 var (
-	userName     = regexp.MustCompile(`(?s)<name>.*?</name>|<name [^<>]*?/>`)
-	userAccount  = regexp.MustCompile(`(seedAccountName|seedAccountType|lastLoggedInFingerprint)="[^"]*"`)
 	wifiSecret   = regexp.MustCompile(`(?s)(<string name="(?:PreSharedKey|Password|Identity|AnonIdentity|DefaultGwMacAddress|ConfigKey|Passphrase)">)(.*?)(</string>)`)
 	wifiNetwork  = regexp.MustCompile(`(?s)(<string name="SSID">)(.*?)(</string>)`)
 	wifiKeys     = regexp.MustCompile(`(?s)<string-array name="WEPKeys".*?</string-array>`)
 	wifiKey      = regexp.MustCompile(`(<item value=")[^"]+(")`)
-	settingValue = regexp.MustCompile(`(<setting [^<>]*?name=")([^"]*)("[^<>]*?/>)`)
-	valueOfEntry = regexp.MustCompile(` (value|defaultValue|valueBase64|defaultValueBase64)="[^"]*"`)
 	supplicantID = regexp.MustCompile(`(?m)^(\s*(?:ssid|identity|anonymous_identity|bssid)=)(.*)$`)
 )
 
-// redactAndroidFile takes what is personal out of a file of Android's services. Files in Android's
-// binary form of XML are left as they are.
+// redactAndroidFile takes what is personal out of a file of Android's services.
 func redactAndroidFile(name string, content []byte) []byte {
 	base := path.Base(name)
 	switch {
-	case strings.HasPrefix(string(content), "ABX\x00"):
-	case path.Dir(name) == "/data/system/users":
-		content = userName.ReplaceAll(content, nil)
-		content = userAccount.ReplaceAll(content, []byte(`$1=""`))
-	case strings.HasPrefix(base, "settings_") && strings.HasPrefix(name, "/data/system/"):
-		content = settingValue.ReplaceAllFunc(content, func(m []byte) []byte {
-			if parse.PersonalSetting(string(settingValue.FindSubmatch(m)[2])) {
-				return valueOfEntry.ReplaceAll(m, []byte(` $1="x"`))
-			}
-			return m
-		})
+	case path.Dir(name) == "/data/system/users" && base != path.Base(userListFile) && path.Ext(base) == ".xml":
+		content = parse.RedactUserXML(content)
+	case strings.HasPrefix(base, "settings_") && strings.HasPrefix(name, "/data/system/users/"):
+		content = parse.RedactSettingsXML(content)
 	case base == "WifiConfigStore.xml":
 		content = redactSavedNetworks(content)
 	case name == androidSupplicant:
