@@ -262,7 +262,7 @@ var processTools = map[string]string{
 	"ksud": "kernelsu", "apd": "apatch", "kpatch": "apatch", "daemonsu": "supersu", "su": "su", "tor": "tor", "obfs4proxy": "tor", "lspd": "lsposed", "zygiskd": "zygisk", "zygiskd32": "zygisk", "zygiskd64": "zygisk",
 	"gdbserver": "debugger", "gdbserver64": "debugger", "lldb-server": "debugger", "strace": "debugger", "android_server": "debugger", "android_server64": "debugger",
 	"tcpdump": "sniffer", "sshd": "ssh", "dropbear": "ssh", "telnetd": "telnet", "ngrok": "tunnel", "frpc": "tunnel", "chisel": "tunnel", "xmrig": "miner",
-	"androidqf": "acquisition",
+	"androidqf": "acquisition", "collector": "acquisition",
 }
 
 func processTool(r *AndroidProcess) string {
