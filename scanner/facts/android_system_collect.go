@@ -216,7 +216,9 @@ func (s *systemReader) bootState() {
 		s.unread(noProperty, "verity")
 	}
 	r.CustomOS = customOS(p, r)
-	r.TrustedOS = r.CustomOS != "" && r.VerifiedBoot == "yellow" && !r.Unlocked && slices.Contains(trustedBootKeys[r.CustomOS], r.BootKey)
+	if owner := trustedBootKeys[r.BootKey]; owner != "" && r.VerifiedBoot == "yellow" && !r.Unlocked {
+		r.CustomOS, r.TrustedOS = owner, true // the key tells better than properties, which systems take from each other
+	}
 	switch allowed := p.get("sys.oem_unlock_allowed"); {
 	case allowed != "":
 		r.OEMUnlockAllowed = allowed == "1"
