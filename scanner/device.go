@@ -26,7 +26,8 @@ type Identity struct {
 	// Origin names where the device came from in one line: "live", or "tar.gz image.tar.gz".
 	Origin string
 	// Kind is how the container was recognised: live, directory, tar, oci, docker-archive,
-	// squashfs, ext4, erofs, recording, txtar.
+	// squashfs, ext4, erofs, recording, txtar; of Android also android-images, bugreport,
+	// androidqf, and what device.Open names single files.
 	Kind string
 	// Platform is "linux" or "android".
 	Platform string
@@ -98,8 +99,10 @@ const (
 	SourceSettingsSystem Source = "settings/system"
 	SourceSettingsSecure Source = "settings/secure"
 	SourceSettingsGlobal Source = "settings/global"
-	// SourceIP* are the texts of `ip addr`, `ip route show table all`, `ip rule` and `ip neigh`.
+	// SourceIP* are the texts of `ip addr`, `ip link` where it was asked apart, `ip route show
+	// table all`, `ip rule` and `ip neigh`.
 	SourceIPAddr  Source = "ip/addr"
+	SourceIPLink  Source = "ip/link"
 	SourceIPRoute Source = "ip/route"
 	SourceIPRule  Source = "ip/rule"
 	SourceIPNeigh Source = "ip/neigh"

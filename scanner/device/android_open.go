@@ -300,18 +300,23 @@ func qfTime(f *bundleFile) time.Time {
 	return t.UTC().Truncate(time.Second)
 }
 
+// unzip lists a zip archive that lies in the bundle.
+func (a *acquisition) unzip(f *bundleFile) (*bundle, error) {
+	file, err := f.random()
+	if err != nil {
+		return nil, err
+	}
+	a.dev.files = append(a.dev.files, file)
+	return zipBundle(file, f.name, file.Size())
+}
+
 // nested takes the sources and files of a bugreport that lies in an acquisition. What the
 // acquisition asked itself stays.
 func (a *acquisition) nested(_ context.Context, f *bundleFile, depth int) error {
 	if depth >= maxNesting {
 		return fmt.Errorf("more than %d archives inside each other", maxNesting)
 	}
-	file, err := f.random()
-	if err != nil {
-		return err
-	}
-	a.dev.files = append(a.dev.files, file)
-	b, err := zipBundle(file, f.name, file.Size())
+	b, err := a.unzip(f)
 	if err != nil {
 		return err
 	}
@@ -345,12 +350,7 @@ func (a *acquisition) intrusionFile(f *bundleFile, depth int) error {
 		if depth >= maxNesting {
 			return fmt.Errorf("more than %d archives inside each other", maxNesting)
 		}
-		file, err := f.random()
-		if err != nil {
-			return err
-		}
-		a.dev.files = append(a.dev.files, file)
-		b, err := zipBundle(file, f.name, file.Size())
+		b, err := a.unzip(f)
 		if err != nil {
 			return err
 		}

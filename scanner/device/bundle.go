@@ -3,7 +3,6 @@ package device
 import (
 	"archive/zip"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -239,5 +238,3 @@ func (b *bundle) file(off, _ int64) (scanner.File, error) {
 	}
 	return f, nil
 }
-
-var errEmptyBundle = errors.New("holds no file")

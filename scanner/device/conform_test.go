@@ -10,7 +10,9 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -114,6 +116,29 @@ func TestEveryKindOfImageAnswersAlike(t *testing.T) {
 			conform(t, replay(t, recordingOf(t, d, RecordOptions{}, func(d scanner.Device) { conform(t, d.FS(), k) })).FS(), k)
 		})
 	}
+}
+
+// A tree that is mounted in another answers as if both were one.
+func TestMountedTreesAnswerAlike(t *testing.T) {
+	t.Parallel()
+	dir := writeTree(t, samples())
+	usr := filepath.Join(t.TempDir(), "usr")
+	if err := os.Rename(filepath.Join(dir, "usr"), usr); err != nil {
+		t.Fatal(err)
+	}
+	var trees []tree
+	for _, path := range []string{dir, usr} {
+		one, err := openTree(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(one.close)
+		trees = append(trees, one)
+	}
+	m := newMountTree(trees[0])
+	m.mount("/usr", trees[1])
+	conform(t, newFS(m), sampleKind{noOwners: !rootOnly(), noXattrs: !rootOnly()})
+	checkTree(t, newFS(m))
 }
 
 // conform compares a device's answers with the sample tree.

@@ -27,8 +27,11 @@ var rootMarks = []string{
 	"/etc/alpine-release", "/etc/debian_version", "/bin/sh", "/usr/bin", "/sbin/init",
 	"/var/lib/dpkg", "/lib/apk/db", "/usr/lib/apk/db", "/var/lib/rpm", "/usr/lib/sysimage/rpm",
 	"/usr/share/rpm", "/usr/lib/opkg", "/var/lib/opkg", "/var/lib/pacman/local",
-	"/system/build.prop", "/system/system/build.prop", "/build.prop",
+	"/system/build.prop", "/system/system/build.prop", "/build.prop", "/data/system/packages.xml", "/data/system/packages.list",
 }
+
+// androidMarks are names of which a tree of an Android device has one.
+var androidMarks = []string{"/system/build.prop", "/system/system/build.prop", "/build.prop", "/data/system/packages.xml", "/data/system/packages.list"}
 
 // Directory opens a root filesystem that lies unpacked in a directory. Links are resolved
 // inside it, and no rename underneath leads out of it. A directory that holds nothing a root
@@ -56,6 +59,9 @@ func Directory(path string) (scanner.Device, error) {
 		ModesUntrusted: untrustedModes(d.fsys),
 	}
 	d.id.Acquired = acquiredAsImage(d.id.Platform)
+	if whole, notes := wholeAndroid(t, "directory"); len(notes) > 0 {
+		d.fsys, d.id.Notes = newFS(whole), notes
+	}
 	return d, nil
 }
 
@@ -90,7 +96,7 @@ func hasRootMark(fsys scanner.FS) bool {
 }
 
 func platformOf(fsys scanner.FS) string {
-	for _, name := range []string{"/system/build.prop", "/system/system/build.prop", "/build.prop"} {
+	for _, name := range androidMarks {
 		if _, err := fsys.Stat(name); err == nil {
 			return "android"
 		}

@@ -18,12 +18,16 @@ type imageRoot struct {
 	kind  string // squashfs, ext2, ext3, ext4, erofs, overlay
 	t     tree
 	notes []string
+
+	android bool  // it is Android, put together of images
+	system  bool  // the system is among them
+	parts   []int // which roots are in it
 }
 
 // isImage tells from a file's first bytes whether it is an image that openImage has an
 // answer for, be it only that Picket cannot read it.
 func isImage(head []byte) bool {
-	return isSparse(head) || knownFilesystem(head) != "" || foreign(head) != "" || hasPartitions(head)
+	return isSparse(head) || knownFilesystem(head) != "" || isSuper(head) || foreign(head) != "" || hasPartitions(head)
 }
 
 // openImage finds the roots of a raw image: of its one filesystem, or of those in its
@@ -45,10 +49,16 @@ func openImage(name string, r io.ReaderAt, size int64) ([]imageRoot, error) {
 		}
 		notes = append(notes, "an Android sparse image")
 	}
-	if knownFilesystem(head) != "" || !hasPartitions(head) {
+	table := partitions
+	switch {
+	case knownFilesystem(head) != "":
+		return openWhole(win, head, notes)
+	case isSuper(head):
+		table = openSuper
+	case !hasPartitions(head):
 		return openWhole(win, head, notes)
 	}
-	parts, more, err := partitions(win)
+	parts, more, err := table(win)
 	if err != nil {
 		return nil, err
 	}
@@ -75,18 +85,31 @@ func openWhole(win *window, head []byte, notes []string) ([]imageRoot, error) {
 func openPartitions(win *window, parts []partition, notes []string) ([]imageRoot, error) {
 	var roots []imageRoot
 	var failed []error
-	for _, p := range parts {
+	super := false
+	for i := 0; i < len(parts); i++ { // a super partition adds to them
+		p, dev := parts[i], uint64(2*i+2)
 		if p.start < 0 || p.start >= win.size {
 			notes = append(notes, fmt.Sprintf("partition %s starts beyond the end of the image", p.label))
 			continue
 		}
-		w := win.sub(p.start, p.size)
+		w := p.win
+		if w == nil {
+			w = win.sub(p.start, p.size)
+		}
 		head, err := headOf(w)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("partition %s: %w", p.label, err))
 			continue
 		}
-		root, err := openFilesystem(w, head, uint64(2*p.number))
+		if p.win == nil && !super && isSuper(head) && knownFilesystem(head) == "" {
+			logical, more, err := openSuper(w)
+			if err != nil {
+				failed = append(failed, fmt.Errorf("partition %s: %w", p.label, err))
+			}
+			super, parts, notes = true, append(parts, logical...), append(notes, more...)
+			continue
+		}
+		root, err := openFilesystem(w, head, dev)
 		if errors.Is(err, errNoFilesystem) {
 			continue // boot loaders, raw data, empty space
 		}
@@ -96,7 +119,7 @@ func openPartitions(win *window, parts []partition, notes []string) ([]imageRoot
 		}
 		root.label = p.label
 		roots = append(roots, root)
-		if up, ok, note := behindSquashfs(w, root, uint64(2*p.number+1)); ok {
+		if up, ok, note := behindSquashfs(w, root, dev+1); ok {
 			up.label = p.label + "-data"
 			roots = append(roots, up)
 		} else if note != "" {
@@ -192,7 +215,6 @@ func foreign(head []byte) string {
 		{0, "-rom1fs-", "a romfs image"},
 		{0, "LUKS\xba\xbe", "an encrypted (LUKS) image"},
 		{512, "LABELONE", "an LVM volume"},
-		{4096, "gDla", "an Android super image with logical partitions"},
 		{0x8001, "CD001", "an ISO 9660 image"},
 		{4086, "SWAPSPACE2", "swap space"},
 		{3, "NTFS    ", "an NTFS image"},

@@ -131,6 +131,14 @@ func openFolder(ctx context.Context, name string, opt OpenOptions) (scanner.Devi
 		return d, nil
 	}
 	if fsys := newFS(t); !hasRootMark(fsys) {
+		if d, err := openImageFolder(fsys, filepath.Base(name), opt); d != nil || err != nil {
+			if err != nil {
+				t.close()
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			d.files = append(d.files, treeCloser{t})
+			return d, nil
+		}
 		d, err := openAndroidFolder(ctx, fsys, t, filepath.Base(name), opt)
 		if d != nil {
 			return d, nil // its files are open below t

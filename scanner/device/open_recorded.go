@@ -77,7 +77,7 @@ func sources() []scanner.Source {
 	return append(linuxSources(),
 		scanner.SourceDumpstate, scanner.SourceGetprop, scanner.SourcePS, scanner.SourceGetenforce,
 		scanner.SourceSettingsSystem, scanner.SourceSettingsSecure, scanner.SourceSettingsGlobal,
-		scanner.SourceIPAddr, scanner.SourceIPRoute, scanner.SourceIPRule, scanner.SourceIPNeigh,
+		scanner.SourceIPAddr, scanner.SourceIPLink, scanner.SourceIPRoute, scanner.SourceIPRule, scanner.SourceIPNeigh,
 		scanner.SourceNetstat, scanner.SourceLsmod, scanner.SourceMount, scanner.SourceMountInfo, scanner.SourceCmdline,
 		scanner.SourcePackageList, scanner.SourceRootBinaries, scanner.SourceQFPackages, scanner.SourceQFProcesses,
 		scanner.SourceQFFiles, scanner.SourceIntrusion)

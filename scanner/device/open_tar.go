@@ -133,6 +133,9 @@ func (x *index) device(kind, origin string) *recorded {
 	d.identity = scanner.Identity{Origin: origin, Kind: kind, Platform: platformOf(d.fs), Root: true,
 		ModesUntrusted: untrustedModes(d.fs), Notes: x.notes.strings()}
 	d.identity.Acquired = acquiredAsImage(d.identity.Platform)
+	if whole, notes := wholeAndroid(x, kind); len(notes) > 0 {
+		d.fs, d.identity.Notes = newFS(whole), append(d.identity.Notes, notes...)
+	}
 	return d
 }
 

@@ -21,7 +21,8 @@ const (
 type partition struct {
 	number      int
 	label       string
-	start, size int64 // bytes
+	start, size int64   // bytes
+	win         *window // of a logical partition, which lies in pieces; nil for others
 }
 
 // hasPartitions tells whether a disk starts with a partition table: the boot signature, and

@@ -13,8 +13,9 @@ import (
 
 // RecordOptions say how a recording is made. The zero value is usable.
 type RecordOptions struct {
-	// Redact gives a file's content without its secrets. It must leave what the scanner's
-	// parsers make of it as it was; a scan through the recorder sees what it gives.
+	// Redact gives a file's content without its secrets, and what a live source said, under
+	// the name "probe/" and the source's, without what is personal in it. It must leave what
+	// the scanner's parsers make of it as it was; a scan through the recorder sees what it gives.
 	Redact func(name string, content []byte) []byte
 	// Version is the program's, for the recording's header.
 	Version string
@@ -54,6 +55,9 @@ func (r *Recorder) Probe(ctx context.Context, s scanner.Source) ([]byte, error) 
 	b, err := r.device.Probe(ctx, s)
 	if err != nil && ctx.Err() != nil {
 		return nil, err // says nothing of the source
+	}
+	if err == nil && r.opt.Redact != nil {
+		b = r.opt.Redact("probe/"+string(s), b)
 	}
 	a := reply{bytes: b}
 	if err != nil {

@@ -31,15 +31,18 @@ func collectAccessibility(ctx context.Context, in *scanner.Input) scanner.Table 
 	var t scanner.Table
 	r := &accessibilityReader{powers: newPowers(ctx, in, &t), rows: map[userComponent]*AccessibilityService{}, enabled: map[int]bool{}, running: map[int]bool{}}
 	r.installed()
+	users, err := asked(r.powers, "accessibility", r.read)
 	secure, noSettings := r.secure()
 	for i := range secure {
 		s := &secure[i]
+		if r.enabled[s.user] { // the service itself goes first
+			continue
+		}
 		r.enabled[s.user] = true
 		for _, c := range components(s.get("enabled_accessibility_services")) {
 			r.row(s.user, c, s.where).Enabled = true
 		}
 	}
-	users, err := asked(r.powers, "accessibility", r.read)
 	if err != nil && len(r.enabled) == 0 {
 		return scanner.Table{Absent: fmt.Sprintf("%s; settings: %s", unavailable(err), noSettings)}
 	}
@@ -63,14 +66,16 @@ func collectAccessibility(ctx context.Context, in *scanner.Input) scanner.Table 
 // read takes the service's lists of what is switched on and installed.
 func (r *accessibilityReader) read(b []byte) ([]parse.AccessibilityUser, error) {
 	users, err := parse.Accessibility(b)
+	if len(users) > maxUsers {
+		users = users[:maxUsers]
+		r.t.Partial = append(r.t.Partial, "dumpsys/accessibility: more users than are read")
+	}
 	listed := bytes.Contains(bytes.ToLower(b), []byte("enabled services")) // from Android 10 on
 	for _, u := range users {
 		where := at("dumpsys/accessibility", u.Line)
 		r.running[u.User] = true
 		if listed {
-			if !r.enabled[u.User] {
-				r.enabled[u.User] = true
-			}
+			r.enabled[u.User] = true
 			for _, c := range append(slices.Clone(u.Enabled), u.Binding...) {
 				r.row(u.User, c, where).Enabled = true
 			}
@@ -106,14 +111,21 @@ func (r *accessibilityReader) installed() {
 	}
 }
 
+const maxServices = 10000 // of all users; phones have dozens
+
 func (r *accessibilityReader) row(user int, service, where string) *AccessibilityService {
 	key := userComponent{user, service}
 	row := r.rows[key]
 	if row == nil {
+		if len(r.rows) == maxServices {
+			r.t.Partial = append(r.t.Partial, "more services than are kept")
+		}
 		row = &AccessibilityService{Service: service, User: user}
 		row.AppTraits = r.traits(componentPackage(service), &row.Unread)
 		row.Installed = r.apps.get(row.Package) != nil
-		r.rows[key] = row
+		if len(r.rows) <= maxServices {
+			r.rows[key] = row
+		}
 	}
 	row.Where = wheres(row.Where, where)
 	return row
@@ -130,7 +142,7 @@ func (r *accessibilityReader) bound(u *parse.AccessibilityUser) {
 	}
 	where := at("dumpsys/accessibility", u.Line)
 	all := len(on) == len(u.Bound)
-	for _, b := range u.Bound {
+	for _, b := range u.Bound[:min(len(u.Bound), 64)] {
 		var row *AccessibilityService
 		switch {
 		case b.Component != "":

@@ -41,7 +41,6 @@ type apkFile struct {
 	manifest *parse.AndroidManifest
 	certs    []parse.APKCertificate
 	size     int64
-	hash     string // SHA-256 of the file, where it was read
 }
 
 func collectAPKFiles(ctx context.Context, in *scanner.Input) scanner.Table {

@@ -48,6 +48,7 @@ type opReader struct {
 	*powers
 	rows    []AppOp
 	index   map[opKey]int
+	named   map[opKey][]int // rows by user id and operation, whatever the package
 	byUID   map[int][]*App
 	dropped bool
 }
@@ -59,7 +60,7 @@ type opKey struct {
 
 func collectAppOps(ctx context.Context, in *scanner.Input) scanner.Table {
 	var t scanner.Table
-	r := &opReader{powers: newPowers(ctx, in, &t), rows: []AppOp{}, index: map[opKey]int{}}
+	r := &opReader{powers: newPowers(ctx, in, &t), rows: []AppOp{}, index: map[opKey]int{}, named: map[opKey][]int{}}
 	r.byUID = appsByUID(r.apps.rows)
 	ops, err := asked(r.powers, "appops", parse.AppOps)
 	if err == nil {
@@ -131,10 +132,8 @@ func (r *opReader) uidMode(uid int, op, mode, where string) {
 		}
 	}
 	if len(apps) == 0 {
-		for i := range r.rows { // no list of apps, or one that lacks it: the packages that the service named
-			if row := &r.rows[i]; row.UID == uid && row.Op == op {
-				row.Mode = mode
-			}
+		for _, i := range r.named[opKey{uid, "", op}] { // no list of apps, or one that lacks it: the packages that the service named
+			r.rows[i].Mode = mode
 		}
 	}
 }
@@ -154,6 +153,7 @@ func (r *opReader) row(uid int, pkg, op, where string) *AppOp {
 	row := AppOp{UID: uid, Op: op, UsedMinutes: -1, BackMinutes: -1, ByShell: pkg == "com.android.shell", Where: where}
 	row.AppTraits = r.traits(pkg, &row.Unread)
 	r.index[key] = len(r.rows)
+	r.named[opKey{uid, "", op}] = append(r.named[opKey{uid, "", op}], len(r.rows))
 	r.rows = append(r.rows, row)
 	return &r.rows[len(r.rows)-1]
 }

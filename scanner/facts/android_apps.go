@@ -235,7 +235,7 @@ func takeover(a *App, hidden bool) {
 func indicatorHitsCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "indicator_hits", Doc: "things on the device that lists of known-bad things name", Row: IndicatorHit{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceIntrusion, scanner.SourceNetstat, scanner.SourceQFFiles}},
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceIntrusion, scanner.SourceNetstat, scanner.SourceQFFiles, scanner.Dumpsys("usagestats"), scanner.Dumpsys("dbinfo")}},
 		Needs: []string{"packages", "android_processes", "android_properties", "app_events", "dropped_files", "apk_files", "android_proxies", "vpns"}, Collect: collectIndicatorHits,
 	}
 }
@@ -325,11 +325,32 @@ func (h *hitReader) installed() {
 	}
 }
 
-// events finds apps that were there before.
+// events finds apps that were there before: in the log of updates, and where services remember
+// who used what and whose databases were open. Of these no more than the name is looked at.
 func (h *hitReader) events() {
 	rows, _ := scanner.Rows[AppEvent](h.in, "app_events")
 	for i := range rows {
 		h.check(scanner.IndicatorPackage, rows[i].Package, rows[i].Package, "history", rows[i].Where)
+	}
+	past := func(pkg string, source scanner.Source, line int) {
+		if h.apps.get(pkg) == nil { // those that are there were compared
+			h.check(scanner.IndicatorPackage, pkg, pkg, "history", at(string(source), line))
+		}
+	}
+	if b, err := h.in.Device.Probe(h.ctx, scanner.Dumpsys("usagestats")); err == nil {
+		usage, events, _ := parse.UsageStats(b)
+		for _, u := range usage {
+			past(u.Package, scanner.Dumpsys("usagestats"), u.Line)
+		}
+		for _, e := range events {
+			past(e.Package, scanner.Dumpsys("usagestats"), e.Line)
+		}
+	}
+	if b, err := h.in.Device.Probe(h.ctx, scanner.Dumpsys("dbinfo")); err == nil {
+		open, _ := parse.Databases(b)
+		for _, d := range open {
+			past(d.Package, scanner.Dumpsys("dbinfo"), d.Line)
+		}
 	}
 }
 

@@ -161,12 +161,15 @@ func TestOneInventoryFromEverySource(t *testing.T) {
 		"acquisition": "platform: android\nlive: yes\n-- probe/androidqf/packages --\n" +
 			`[{"name":"com.example.app","files":[{"path":"/data/app/~~x==/p-y==/base.apk","sha256":"AB"}],"installer":"com.android.vending","uid":10100},{"name":"android","installer":"null","uid":1000,"system":true}]` + "\n",
 	}
+	trees["packages.list"] = "platform: android\n-- data/system/packages.list --\ncom.example.app 10100 0 /data/user/0/com.example.app default:targetSdkVersion=29 none 0 7 1 com.android.vending\n" +
+		"android 1000 0 /data/system platform:privapp:targetSdkVersion=30 none 0 30 1 @system\n"
 	for name, tree := range trees {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			apps := appsOf(t, tree)
 			a := apps["com.example.app"]
-			if len(apps) != 2 || a.UID != 10100 || a.Source != "store" || !strings.HasPrefix(a.CodePath, "/data/app/~~x==/p-y==") || a.System || !apps["android"].System {
+			_, elsewhere := a.Unread.Unread["code_path"]
+			if len(apps) != 2 || a.UID != 10100 || a.Source != "store" || !elsewhere && !strings.HasPrefix(a.CodePath, "/data/app/~~x==/p-y==") || a.System || !apps["android"].System {
 				t.Errorf("%d apps; %+v", len(apps), a)
 			}
 			if _, unread := a.Unread.Unread["version_code"]; !unread && a.VersionCode != 7 {

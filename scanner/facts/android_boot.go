@@ -89,6 +89,9 @@ func collectSetuidFiles(_ context.Context, in *scanner.Input) scanner.Table {
 	seen := map[string]bool{}
 	for _, dir := range setuidDirs {
 		real, err := fsys.Resolve(dir)
+		if err != nil && !missing(err) {
+			t.Partial = append(t.Partial, scanner.Reason(err))
+		}
 		if err != nil || seen[real] {
 			continue
 		}

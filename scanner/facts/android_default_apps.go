@@ -80,12 +80,20 @@ func collectDefaultApps(ctx context.Context, in *scanner.Input) scanner.Table {
 	return t
 }
 
+const maxDefaults = 4000 // of all users; each has some dozens of roles
+
 func (r *defaultReader) add(role string, user int, pkg, where string) {
 	for i := range r.rows {
 		if row := &r.rows[i]; row.Role == role && row.User == user && row.Package == pkg {
 			row.Where = wheres(row.Where, where)
 			return
 		}
+	}
+	if len(r.rows) >= maxDefaults {
+		if len(r.t.Partial) == 0 {
+			r.t.Partial = append(r.t.Partial, "more default apps than are kept")
+		}
+		return
 	}
 	row := DefaultApp{Role: role, User: user, Where: where}
 	row.AppTraits = r.traits(pkg, &row.Unread)

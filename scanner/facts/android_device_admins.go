@@ -45,12 +45,20 @@ func (r *policyReader) service(d *parse.DevicePolicy) {
 	for _, a := range d.Admins {
 		r.add(DeviceAdmin{Kind: "admin", Receiver: a.Component, User: a.User, Policies: a.Policies, TestAdmin: a.TestOnly, Where: at("dumpsys/device_policy", a.Line)})
 	}
-	for _, o := range d.Owners {
+	for _, o := range d.Owners[:min(len(d.Owners), maxAdmins)] {
 		r.owner(o.Device, o.User, o.Package, o.Component, o.OrganizationOwned, at("dumpsys/device_policy", o.Line))
 	}
 }
 
+const maxAdmins = 2000 // of all users; phones have a handful
+
 func (r *policyReader) add(row DeviceAdmin) {
+	if len(r.rows) >= maxAdmins {
+		if len(r.t.Partial) == 0 {
+			r.t.Partial = append(r.t.Partial, "more administrators than are kept")
+		}
+		return
+	}
 	row.AppTraits = r.traits(componentPackage(row.Receiver), &row.Unread)
 	row.KnownDPC = row.Known == "mdm"
 	r.rows = append(r.rows, row)
@@ -108,7 +116,7 @@ func (r *policyReader) files() error {
 			}
 			return
 		}
-		for _, o := range f.Owners {
+		for _, o := range f.Owners[:min(len(f.Owners), maxAdmins)] {
 			full, _, _ := component(o.Component)
 			if o.User < 0 {
 				o.User = user

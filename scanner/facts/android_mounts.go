@@ -2,7 +2,6 @@ package facts
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -65,11 +64,7 @@ func mountInfo(ctx context.Context, in *scanner.Input) ([]parse.Mount, string, e
 	return mounts, where, err
 }
 
-// mountLine is "source on target type fstype (options)", as mount prints it since Android 7.
-var mountLine = regexp.MustCompile(`^(\S+) on (\S+) type (\S+) \(([^)]*)\)`)
-
-// mountText reads what mount prints, in either of its forms. Its flags are those of the mount
-// alone.
+// mountText reads what mount prints. Its flags are those of mount and file system in one.
 func mountText(ctx context.Context, in *scanner.Input, before error) ([]parse.Mount, string, error) {
 	b, err := in.Device.Probe(ctx, scanner.SourceMount)
 	where := string(scanner.SourceMount)
@@ -80,20 +75,8 @@ func mountText(ctx context.Context, in *scanner.Input, before error) ([]parse.Mo
 		}
 		b, where = c, "/proc/mounts"
 	}
-	var out []parse.Mount
-	n := 0
-	for line := range strings.Lines(string(b)) {
-		n++
-		line = strings.TrimSpace(line)
-		if m := mountLine.FindStringSubmatch(line); m != nil {
-			out = append(out, parse.Mount{Source: m[1], Target: m[2], FSType: m[3], Options: strings.Split(m[4], ","), Root: "/", Line: n})
-			continue
-		}
-		if f := strings.Fields(line); len(f) >= 4 && strings.HasPrefix(f[1], "/") {
-			out = append(out, parse.Mount{Source: f[0], Target: f[1], FSType: f[2], Options: strings.Split(f[3], ","), Root: "/", Line: n})
-		}
-	}
-	return out, where, nil
+	mounts, _ := parse.MountCommand(b)
+	return mounts, where, nil
 }
 
 // systemPartitions are where the parts of the system are mounted.

@@ -16,7 +16,7 @@ import (
 var (
 	androidPackageProbes = []scanner.Source{scanner.Dumpsys("package"), scanner.SourceQFPackages, scanner.SourcePackageList, scanner.Dumpsys("diskstats")}
 	androidPackageGlobs  = []string{packagesXML, "/data/system/packages.list", "/data/system/users/*/package-restrictions.xml", "/data/system/users/*/runtime-permissions.xml",
-		"/data/misc_de/*/apexdata/com.android.permission/runtime-permissions.xml"}
+		"/data/misc_de/*/apexdata/com.android.permission/runtime-permissions.xml", "/data/misc_de/*/apexdata/com.android.permission/access.abx"}
 )
 
 const packagesXML = "/data/system/packages.xml"
@@ -75,7 +75,7 @@ func readAndroidApps(ctx context.Context, in *scanner.Input) (*androidApps, erro
 	r := &appReader{ctx: ctx, in: in, apps: &androidApps{index: map[string]int{}}, now: in.Options.Now, system: map[string]bool{}, raw: map[string]rawApp{}}
 	p, _ := propertiesOf(in)
 	r.apps.sdk, _ = strconv.Atoi(p.get("ro.build.version.sdk", "ro.system.build.version.sdk"))
-	for _, read := range []func() error{r.dumpsys, r.database, r.acquisition, r.list} {
+	for _, read := range []func() error{r.dumpsys, r.database, r.acquisition, r.list, r.packagesList} {
 		if err := read(); err != nil {
 			r.errs = append(r.errs, err)
 		}

@@ -52,6 +52,42 @@ func (r *appReader) database() error {
 	return nil
 }
 
+// packagesList takes the short list that the package manager keeps for other services, where
+// nothing better was there.
+func (r *appReader) packagesList() error {
+	const name = "/data/system/packages.list"
+	if len(r.apps.rows) > 0 {
+		return nil
+	}
+	b, err := scanner.ReadFile(r.in.Device.FS(), name, maxSystemXML)
+	if err != nil {
+		return err
+	}
+	list, bad := parse.PackagesList(b)
+	r.apps.partial = append(r.apps.partial, complaints(name, bad)...)
+	for _, p := range list {
+		a, fresh := r.app(p.Name, name)
+		if !fresh {
+			continue
+		}
+		a.UID, a.Debuggable, a.VersionCode = p.UID%perUser, p.Debuggable, p.Version
+		switch p.Source {
+		case "@system", "@product":
+			a.System = true
+		case "", "@null":
+		default:
+			a.Installer = p.Source
+		}
+		r.raw[p.Name] = rawApp{reason: -1, source: -1, told: p.Source != ""}
+		r.unread(a, "packages.list does not have it", "version_name", "target_sdk", "code_path", "label", "granted", "requested", "groups", "launcher", "boot_receiver", "sms_receiver",
+			"vpn_service", "input_method", "first_installed", "last_updated", "age_days", "disabled", "hidden", "suspended", "test_only", "allow_backup", "cleartext", "has_code")
+		if p.Source == "" {
+			r.unread(a, "packages.list does not have it", "system", "source", "sideloaded")
+		}
+	}
+	return nil
+}
+
 func (r *appReader) stored(a *App, p *parse.PackageSetting, replaced bool, shared map[int]string) {
 	a.UID, a.CodePath, a.VersionCode, a.TargetSDK = p.UID, p.CodePath, p.Version, p.TargetSDK
 	if p.Shared {
@@ -123,7 +159,7 @@ func (r *appReader) userFiles() {
 			r.restriction(user, u)
 		}
 	}
-	for _, pattern := range []string{"/data/system/users/*/runtime-permissions.xml", "/data/misc_de/*/apexdata/com.android.permission/runtime-permissions.xml"} {
+	for _, pattern := range []string{"/data/system/users/*/runtime-permissions.xml", "/data/misc_de/*/apexdata/com.android.permission/runtime-permissions.xml", "/data/misc_de/*/apexdata/com.android.permission/access.abx"} {
 		names, _ := scanner.Glob(fsys, pattern)
 		for _, name := range names {
 			r.runtimeGrants(name)
@@ -152,20 +188,33 @@ func (r *appReader) restriction(user int, u parse.UserPackage) {
 	r.raw[u.Name] = raw
 }
 
+// grantsOf reports whether grants are an app's: they are kept by package, by shared user, or
+// since Android 15 by app id.
+func grantsOf(a *App, g *parse.RuntimeGrants) bool {
+	return g.Package != "" && a.Package == g.Package || g.Shared != "" && a.SharedUID == g.Shared || g.AppID >= 0 && g.Package == "" && g.Shared == "" && a.UID == g.AppID
+}
+
 func (r *appReader) runtimeGrants(name string) {
 	b, err := scanner.ReadFile(r.in.Device.FS(), name, maxSystemXML)
 	if err != nil {
 		r.apps.partial = append(r.apps.partial, scanner.Reason(err))
 		return
 	}
-	list, err := parse.RuntimePermissionsXML(b)
+	var list []parse.RuntimeGrants
+	if strings.HasSuffix(name, ".abx") {
+		var state parse.AccessState
+		state, err = parse.AccessABX(b)
+		list = state.Permissions
+	} else {
+		list, err = parse.RuntimePermissionsXML(b)
+	}
 	if err != nil {
 		r.apps.partial = append(r.apps.partial, name+": "+err.Error())
 	}
 	for _, g := range list {
 		for i := range r.apps.rows {
 			a := &r.apps.rows[i]
-			if a.Where != packagesXML || a.Package != g.Package && (g.Shared == "" || a.SharedUID != g.Shared) {
+			if a.Where != packagesXML || !grantsOf(a, &g) {
 				continue
 			}
 			for _, p := range g.Grants {

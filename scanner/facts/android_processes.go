@@ -16,7 +16,7 @@ const maxAndroidProcesses = 1 << 16
 func androidProcessesCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "android_processes", Doc: "processes", Row: AndroidProcess{}, Platforms: onAndroid,
-		Reads:   scanner.Reads{Probes: []scanner.Source{scanner.SourcePS, scanner.SourceQFProcesses}},
+		Reads:   scanner.Reads{Probes: []scanner.Source{scanner.SourcePS, scanner.SourceQFProcesses, scanner.Dumpsys("activity")}},
 		Needs:   []string{"packages"},
 		Collect: collectAndroidProcesses,
 	}
@@ -39,6 +39,7 @@ func collectAndroidProcesses(ctx context.Context, in *scanner.Input) scanner.Tab
 		rows = rows[:maxAndroidProcesses]
 	}
 	relate(rows, appsByUID(androidTables(in).rows))
+	nameApps(ctx, in, rows)
 	t.Rows = rows
 	return t
 }
@@ -172,6 +173,25 @@ func relate(rows []AndroidProcess, apps map[int][]*App) {
 		}
 		if r.Label == "" {
 			r.MarkUnread("domain", "the listing has no labels")
+		}
+	}
+}
+
+// nameApps takes from the activity manager whose a process is where its name does not say.
+func nameApps(ctx context.Context, in *scanner.Input, rows []AndroidProcess) {
+	b, err := in.Device.Probe(ctx, scanner.Dumpsys("activity"))
+	if err != nil {
+		return
+	}
+	list, _ := parse.ActivityProcesses(b)
+	owner := make(map[int]parse.AppProcess, len(list))
+	for _, p := range list {
+		owner[p.PID] = p
+	}
+	for i := range rows {
+		p, ok := owner[rows[i].PID]
+		if ok && p.PID > 0 && rows[i].Package == "" && rows[i].App && len(p.Packages) > 0 {
+			rows[i].Package = p.Packages[0]
 		}
 	}
 }

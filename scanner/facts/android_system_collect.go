@@ -79,26 +79,21 @@ const (
 
 // bootOptions gives androidboot.* options of the kernel's command line and bootconfig.
 func bootOptions(ctx context.Context, in *scanner.Input, head parse.DumpHeader) map[string]string {
-	lines := append([]string{head.CommandLine}, head.Bootconfig...)
+	args := parse.BootArguments([]byte(head.CommandLine))
+	args = append(args, parse.BootConfig([]byte(strings.Join(head.Bootconfig, "\n")))...)
 	if b, err := in.Device.Probe(ctx, scanner.SourceCmdline); err == nil {
-		lines = append(lines, string(b))
+		args = append(args, parse.BootArguments(b)...)
 	}
-	for _, name := range []string{"/proc/cmdline", "/proc/bootconfig"} {
-		if b, err := scanner.ReadFile(in.Device.FS(), name, maxSmallFile); err == nil {
-			lines = append(lines, strings.Split(string(b), "\n")...)
-		}
+	if b, err := scanner.ReadFile(in.Device.FS(), "/proc/cmdline", maxSmallFile); err == nil {
+		args = append(args, parse.BootArguments(b)...)
+	}
+	if b, err := scanner.ReadFile(in.Device.FS(), "/proc/bootconfig", maxSmallFile); err == nil {
+		args = append(args, parse.BootConfig(b)...)
 	}
 	out := map[string]string{}
-	for _, l := range lines {
-		key, value, ok := strings.Cut(l, " = ")
-		if ok && strings.HasPrefix(strings.TrimSpace(key), "androidboot.") {
-			out[strings.TrimPrefix(strings.TrimSpace(key), "androidboot.")] = strings.Trim(strings.TrimSpace(value), `"`)
-			continue
-		}
-		for _, w := range strings.Fields(l) {
-			if k, v, ok := strings.Cut(w, "="); ok && strings.HasPrefix(k, "androidboot.") {
-				out[strings.TrimPrefix(k, "androidboot.")] = v
-			}
+	for _, a := range args {
+		if name, ok := strings.CutPrefix(a.Key, "androidboot."); ok && a.HasValue {
+			out[name] = a.Value
 		}
 	}
 	return out
@@ -276,21 +271,15 @@ var loosening = []string{"persist.sys.disable_signature_check=1", "persist.secur
 // selinux tells from getenforce, the kernel's file or, where it was switched off as it booted,
 // the boot options.
 func (s *systemReader) selinux(ctx context.Context) string {
-	if b, err := s.in.Device.Probe(ctx, scanner.SourceGetenforce); err == nil {
-		switch word := strings.ToLower(strings.TrimSpace(string(b))); word {
-		case "enforcing", "permissive", "disabled":
-			return word
-		case "1":
-			return "enforcing"
-		case "0":
-			return "permissive"
-		}
+	answer, err := s.in.Device.Probe(ctx, scanner.SourceGetenforce)
+	if err != nil {
+		answer, err = scanner.ReadFile(s.in.Device.FS(), "/sys/fs/selinux/enforce", maxSmallFile)
 	}
-	switch firstLine(s.in.Device.FS(), "/sys/fs/selinux/enforce") {
-	case "1":
-		return "enforcing"
-	case "0":
-		return "permissive"
+	if mode, ok := parse.Enforcing(answer); err == nil && ok {
+		if mode == "on" {
+			mode = "enforcing"
+		}
+		return mode
 	}
 	switch or(s.boot["selinux"], s.props.get("ro.boot.selinux")) {
 	case "permissive":

@@ -59,11 +59,11 @@ type BootScript struct {
 // DroppedFile is a program or an app package that lies where programs do not belong.
 type DroppedFile struct {
 	Path       string `expr:"path" json:"path" doc:"file"`
-	Type       string `expr:"type" json:"type" doc:"elf, dex, apk, jar, script, so, pe, office"`
+	Type       string `expr:"type" json:"type" doc:"elf, so, dex, apk, jar, script, pe (a program of Windows), office (a document with macros); by its first bytes"`
 	Disguised  bool   `expr:"disguised" json:"disguised,omitempty" doc:"its name says that it is something else"`
 	Place      string `expr:"place" json:"place" doc:"tmp (/data/local/tmp), storage (what apps and people share), data (an app's own), dev, other"`
 	Executable bool   `expr:"executable" json:"executable,omitempty" doc:"may be run"`
-	Tool       string `expr:"tool" json:"tool,omitempty" doc:"what a file of that name is known as: frida, scrcpy, mtk-su, androidqf, busybox"`
+	Tool       string `expr:"tool" json:"tool,omitempty" doc:"what a file of that name is known as: frida, scrcpy, magisk, exploit, busybox, su, debugger, sniffer, tunnel, automation, acquisition (this or another tool that reads devices)"`
 	Package    string `expr:"package" json:"package,omitempty" doc:"package id of an app package"`
 	Installed  bool   `expr:"installed" json:"installed,omitempty" doc:"an app of that id and signer is installed"`
 	Size       int64  `expr:"size" json:"size" doc:"bytes"`

@@ -12,7 +12,7 @@ import (
 func androidTunnelsCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "android_tunnels", Doc: "tunnel interfaces", Row: AndroidTunnel{}, Platforms: onAndroid,
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceIPAddr, scanner.SourceInterfaces, scanner.Dumpsys("connectivity")}},
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceIPAddr, scanner.SourceIPLink, scanner.SourceInterfaces, scanner.Dumpsys("connectivity")}},
 		Needs: []string{"vpns"}, Collect: collectAndroidTunnels,
 	}
 }
@@ -68,13 +68,29 @@ func collectAndroidTunnels(ctx context.Context, in *scanner.Input) scanner.Table
 		}
 		rows[i].Up, rows[i].Addressed = rows[i].Up || up, rows[i].Addressed || addressed
 	}
-	b, err := in.Device.Probe(ctx, scanner.SourceIPAddr)
-	if err == nil {
+	var err error
+	printed := 0 // a bugreport has the addresses of those that have one, and the links of all, apart
+	for _, source := range []scanner.Source{scanner.SourceIPAddr, scanner.SourceIPLink} {
+		b, probeErr := in.Device.Probe(ctx, source)
+		if probeErr != nil {
+			if source == scanner.SourceIPAddr {
+				err = probeErr
+			}
+			continue
+		}
+		printed++
 		list, bad := parse.IPAddrs(b)
 		for _, i := range list {
-			add(i.Name, i.Kind, slices.Contains(i.Flags, "UP"), len(i.Addresses) > 0, at(string(scanner.SourceIPAddr), i.Line))
+			add(i.Name, i.Kind, slices.Contains(i.Flags, "UP"), len(i.Addresses) > 0, at(string(source), i.Line))
 		}
-		t.Partial = append(t.Partial, lineErrors(scanner.SourceIPAddr, bad)...)
+		t.Partial = append(t.Partial, lineErrors(source, bad)...)
+	}
+	if printed > 0 {
+		for i := range rows {
+			if err != nil && strings.HasPrefix(rows[i].Where, string(scanner.SourceIPLink)) && !rows[i].Addressed {
+				rows[i].MarkUnread("addressed", unavailable(err))
+			}
+		}
 	} else if list, absent := probed[[]Interface](ctx, in, scanner.SourceInterfaces); absent == "" {
 		for _, i := range list {
 			add(i.Name, "", i.Up, len(i.Addrs) > 0, string(scanner.SourceInterfaces))

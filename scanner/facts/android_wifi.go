@@ -18,12 +18,12 @@ func collectAndroidWiFi(ctx context.Context, in *scanner.Input) scanner.Table {
 	var t scanner.Table
 	p := &powers{ctx: ctx, in: in, t: &t}
 	rows := []WiFiProfile{}
-	read, filesErr := savedNetworks(p, func(n *parse.SavedNetwork, file string) { rows = append(rows, savedProfile(n, len(rows), file)) })
+	read, filesErr := savedNetworks(p, func(n *parse.SavedNetwork, file string) { rows = append(rows, savedProfile(n, len(rows)+1, file)) })
 	if b, err := scanner.ReadFile(in.Device.FS(), androidSupplicant, maxSystemXML); err == nil && !read {
 		read = true
 		for _, w := range parse.WPASupplicant(b) {
 			row := wifiRow(w, "wpa_supplicant", androidSupplicant)
-			row.SSID = savedName(len(rows))
+			row.SSID = savedName(len(rows) + 1)
 			rows = append(rows, row)
 		}
 	} else if err != nil && filesErr == nil {
@@ -42,7 +42,7 @@ func collectAndroidWiFi(ctx context.Context, in *scanner.Input) scanner.Table {
 	return t
 }
 
-func savedName(n int) string { return fmt.Sprintf("saved network %d", n+1) }
+func savedName(n int) string { return fmt.Sprintf("saved network %d", n) }
 
 func savedProfile(n *parse.SavedNetwork, number int, file string) WiFiProfile {
 	row := WiFiProfile{SSID: savedName(number), Mode: "sta", Security: n.Security, WPA1: n.Security == "wpa", CA: n.CA, ServerName: n.ServerName, AutoConnect: n.AutoJoin,

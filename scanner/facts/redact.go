@@ -21,9 +21,16 @@ var settingsDirs = []string{
 	"/etc/samba", "/etc/snmp", "/etc/rsyncd.conf", "/etc/frp", "/etc/docker", "/etc/vsftpd.conf", "/boot", "/var/lib/cloud", "/var/lib/bluetooth",
 }
 
-// Redact gives a file's content without passwords, passphrases, hashes and private keys. What
-// the collectors make of it stays the same, so that a recording gives the report of the device.
+// Redact gives a file's content without passwords, passphrases, hashes and private keys, and what
+// a source of Android said (name is "probe/" and the source's) without what is personal. What the
+// collectors make of it stays the same, so that a recording gives the report of the device.
 func Redact(name string, content []byte) []byte {
+	if source, ok := strings.CutPrefix(name, "probe/"); ok {
+		return redactProbe(source, content)
+	}
+	if strings.HasPrefix(name, "/data/") {
+		content = redactAndroidFile(name, content)
+	}
 	switch {
 	case name == "/etc/shadow" || name == "/etc/passwd":
 		return markPasswords(content)

@@ -24,6 +24,19 @@ type AndroidSetting struct {
 var personalSettings = []string{"android_id", "bluetooth_address", "bluetooth_name", "device_name", "lock_screen_owner_info", "wifi_p2p_device_name",
 	"contact_metadata_sync", "emergency_contact", "advertising_id", "autofill_user_data_max_user_data_size", "ssl_session_cache"}
 
+// personalWords mark further settings of makers and apps as personal by their names.
+var personalWords = []string{"account", "email", "e_mail", "phone_number", "phonenumber", "owner_info", "ssid", "nickname", "user_name", "username", "imei", "imsi", "iccid", "serial_number", "latitude", "longitude",
+	"last_location", "location_history", "birthday", "password", "passwd", "token", "secret", "clipboard", "dictation", "contact", "bluetooth_device_name", "hotspot_name"}
+
+// PersonalSetting tells settings whose value no rule may see.
+func PersonalSetting(name string) bool {
+	if slices.Contains(personalSettings, name) {
+		return true
+	}
+	low := strings.ToLower(name)
+	return low != "show_password" && slices.ContainsFunc(personalWords, func(w string) bool { return strings.Contains(low, w) })
+}
+
 // maxSettingValue bounds one value, in bytes.
 const maxSettingValue = 64 << 10
 
@@ -115,7 +128,7 @@ func settingEntry(text string) (s AndroidSetting, ok bool) {
 func (s *AndroidSetting) hide() {
 	s.Value = clip(s.Value, maxSettingValue)
 	s.Set = s.Value != "null" && s.Value != "{null}"
-	if slices.Contains(personalSettings, s.Name) {
+	if PersonalSetting(s.Name) {
 		s.Private, s.Value, s.Default = true, "", ""
 	}
 }
