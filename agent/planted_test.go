@@ -88,17 +88,20 @@ func splitParts(t testing.TB, file string) (comment []string, parts []txtarFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range strings.SplitAfter(string(b), "\n") {
+	text, start, at := string(b), 0, 0
+	for line := range strings.Lines(text) {
+		at += len(line)
 		trimmed := strings.TrimSpace(line)
 		if rest, ok := strings.CutPrefix(trimmed, "-- "); ok && strings.HasSuffix(rest, " --") {
 			name, attrs, _ := strings.Cut(strings.TrimSuffix(rest, " --"), " ")
 			parts = append(parts, txtarFile{name: name, attrs: attrs})
+			start = at
 			continue
 		}
 		if len(parts) == 0 {
 			comment = append(comment, trimmed)
 		} else {
-			parts[len(parts)-1].data += line
+			parts[len(parts)-1].data = text[start:at]
 		}
 	}
 	return comment, parts

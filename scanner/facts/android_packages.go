@@ -154,12 +154,13 @@ func (r *appReader) dumped(a *App, p *parse.DumpedPackage, shared *parse.DumpedS
 	a.Installer, a.Initiator, a.Originator = p.Installer, p.Initiating, p.Originating
 	a.FirstInstalled, a.LastUpdated = dumpedTime(p.FirstInstall), dumpedTime(p.LastUpdate)
 	if !p.Says("flags") && !p.Says("pkgFlags") {
-		r.unread(a, "the dump has no flags", "debuggable", "test_only", "allow_backup", "has_code", "cleartext")
+		r.unread(a, "the dump has no flags", "system", "debuggable", "test_only", "allow_backup", "has_code", "cleartext")
 	}
 	if len(p.Conflicts) > 0 {
 		r.apps.partial = append(r.apps.partial, "dumpsys/package: "+p.Name+" may imitate lines of the dump: "+strings.Join(p.Conflicts, ", "))
 	}
-	raw := rawApp{signers: p.Signers, reason: -1, source: p.PackageSource, told: true, initAsk: p.Says("initiatingPackageName")}
+	// The signatures stand behind who installed it: an entry that is cut off before does not tell.
+	raw := rawApp{signers: p.Signers, reason: -1, source: p.PackageSource, told: p.Says("signatures"), initAsk: p.Says("initiatingPackageName")}
 	if len(p.Signers) > 0 {
 		a.Signer = p.Signers[0]
 	}

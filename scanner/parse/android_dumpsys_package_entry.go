@@ -149,12 +149,31 @@ func (p *packageDumper) packages(list *[]DumpedPackage) func([]byte, int) {
 
 // takes notes that the package has a line of that key, and says whether its value counts.
 func (p *DumpedPackage) takes(k packageKey, key []byte) bool {
+	if k == keySplits || k == keyFlags {
+		p.forget()
+	}
 	again := p.said&(1<<k) != 0
 	p.said |= 1 << k
 	if again {
 		p.conflict(string(key))
 	}
 	return !again || k >= keyVersionName
+}
+
+// forget drops what the service prints behind the line that has come now. It stood before it, so it
+// is of the version's name, which may hold line ends.
+func (p *DumpedPackage) forget() {
+	const behind = 1<<(keyOverlay+1) - 1<<keyTimeStamp
+	if p.said&behind == 0 {
+		return
+	}
+	p.conflict("lines out of order")
+	p.said &^= behind
+	p.Modified, p.FirstInstall, p.LastUpdate = "", "", ""
+	p.Installer, p.Initiating, p.Originating, p.UpdateOwner, p.AttributionTag = "", "", "", "", ""
+	p.InstallerUID, p.PackageSource = -1, -1
+	p.Signers, p.PastSigners, p.PkgFlags, p.PkgPrivateFlags = nil, nil, "", ""
+	p.Apex, p.Overlay = "", ""
 }
 
 func (p *DumpedPackage) conflict(what string) {

@@ -484,6 +484,34 @@ Packages:
 	diff(t, "conflicts", p.Conflicts, []string{"codePath", "installerPackageName", "pkgFlags", "User 0"})
 }
 
+// Lines that the service prints behind the flags count for nothing before them: an app that no
+// store installed has no line that would overwrite its own.
+func TestDumpsysPackageLinesOutOfOrder(t *testing.T) {
+	t.Parallel()
+	d, err := DumpsysPackage([]byte(`Packages:
+  Package [com.example.liar] (1):
+    userId=10100
+    codePath=/data/app/liar
+    versionCode=1 minSdk=1 targetSdk=1
+    versionName=1.0
+    installerPackageName=com.android.vending
+    packageSource=2
+    firstInstallTime=2009-01-01 00:00:00
+    splits=[base]
+    flags=[ HAS_CODE ]
+    timeStamp=2019-06-16 18:20:00
+    signatures=PackageSignatures{1 version:2, signatures:[5a5a], past signatures:[]}
+`), nil)
+	if err != nil || len(d.Packages) != 1 {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	p := d.Packages[0]
+	if p.Installer != "" || p.Says("installerPackageName") || p.PackageSource != -1 || p.FirstInstall != "" || p.Modified != "2019-06-16 18:20:00" || len(p.Signers) != 1 {
+		t.Errorf("%+v", p)
+	}
+	diff(t, "conflicts", p.Conflicts, []string{"lines out of order"})
+}
+
 func TestDumpsysPackageBounds(t *testing.T) {
 	t.Parallel()
 	var c Complaints
