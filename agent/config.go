@@ -172,7 +172,6 @@ func (l *configLoad) checkPlaces() {
 
 // stateDir is the default folder of the state. systemd names one in STATE_DIRECTORY.
 func (e Env) stateDir() string {
-	home := e.Getenv("HOME")
 	switch {
 	case e.folder("STATE_DIRECTORY") != "":
 		return e.folder("STATE_DIRECTORY")
@@ -182,8 +181,8 @@ func (e Env) stateDir() string {
 		return settingOf("state_dir").def
 	case e.folder("XDG_STATE_HOME") != "":
 		return filepath.Join(e.folder("XDG_STATE_HOME"), "picket")
-	case filepath.IsAbs(home) && filepath.Clean(home) != "/":
-		return filepath.Join(home, ".local/state/picket")
+	case e.folder("HOME") != "": // not "/", which Android's shell has
+		return filepath.Join(e.folder("HOME"), ".local/state/picket")
 	case e.Android:
 		return "/data/local/tmp/picket" // the shell's own folder
 	}

@@ -103,6 +103,10 @@ func (l *configLoad) document(src []byte) {
 	}
 }
 
+// keyPattern is what a misspelt key may look like. Anything else is not shown: the file may be
+// another one, and hold secrets that would end up in a log.
+var keyPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)
+
 func (l *configLoad) mapping(root *yaml.Node) {
 	if root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null" && root.Value == "" {
 		return
@@ -111,7 +115,7 @@ func (l *configLoad) mapping(root *yaml.Node) {
 		return
 	}
 	if root.Kind != yaml.MappingNode {
-		l.problem(l.line(root.Line), "", "lines of the form \"key: value\" are needed here, not %s", shape(root))
+		l.problem(l.line(root.Line), "", "lines of the form \"key: value\" are needed here")
 		return
 	}
 	first := map[string]int{}
@@ -124,6 +128,8 @@ func (l *configLoad) mapping(root *yaml.Node) {
 		switch line, twice := first[key.Value]; {
 		case key.Kind != yaml.ScalarNode:
 			l.problem(l.line(key.Line), "", "a key must be a plain name, not %s", shape(key))
+		case !known && !keyPattern.MatchString(key.Value):
+			l.problem(l.line(key.Line), "", "what stands before the : is no key")
 		case !known:
 			l.problem(l.line(key.Line), "", "unknown key %s%s", quoted(key.Value), nearest(key.Value, l.keys()))
 		case twice:

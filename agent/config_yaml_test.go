@@ -83,9 +83,11 @@ func TestConfigProblems(t *testing.T) {
 		{"<<: {watch: off}\n", "c.yaml:1: merges (<<) are not taken here"},
 		{"watch: !!str off\n", "c.yaml:1: tags (!!str) are not taken here"},
 		{"watch: !go/x off\n", "c.yaml:1: tags (!go/x) are not taken here"},
+		{"root:$y$j9T$secret:1:0\nb: 1\n", "c.yaml:2: this is no YAML: mapping values"},
+		{"root:$6$secret:1:0:\n", "c.yaml:1: what stands before the : is no key"},
 		{"? [a]\n: b\n", "c.yaml:1: a key must be a plain name, not a list"},
-		{"- watch\n", `c.yaml:1: lines of the form "key: value" are needed here, not a list`},
-		{"watch\n", `c.yaml:1: lines of the form "key: value" are needed here, not "watch"`},
+		{"- watch\n", `c.yaml:1: lines of the form "key: value" are needed here`},
+		{"watch\n", `c.yaml:1: lines of the form "key: value" are needed here`},
 		{"digests: all\nallow: [/x\nwatch: off\n", "c.yaml:2: this is no YAML: did not find expected ',' or ']'"},
 		{"digests: all\n\twatch: off\n", "c.yaml:2: this is no YAML: found a tab character that violates indentation"},
 		{"a: b: c\n", "c.yaml:1: this is no YAML: mapping values are not allowed in this context"},
@@ -100,6 +102,9 @@ func TestConfigProblems(t *testing.T) {
 		_, _, err := parseConfig("c.yaml", []byte(tt.src), true, rootEnv())
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%.60q: got %v\nwant %s", tt.src, err, tt.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q is shown: %v", tt.src, err)
 		}
 	}
 	for set, want := range map[string]string{
@@ -127,7 +132,7 @@ func TestConfigTellsAll(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v", err)
 	}
-	_, _, err = parseConfig("c.yaml", []byte(strings.Repeat(strings.Repeat("k", 900)+": 1\n", 100)), true, rootEnv())
+	_, _, err = parseConfig("c.yaml", []byte(strings.Repeat(strings.Repeat("k", 40)+": 1\n", 100)), true, rootEnv())
 	if e, ok := err.(*ConfigError); !ok || len(e.Problems) != maxConfigProblems || len(err.Error()) > 20*400 || !strings.HasSuffix(err.Error(), "and more, not told here") {
 		t.Errorf("100 unknown keys: %.300v", err)
 	}
