@@ -204,32 +204,32 @@ type clipper struct {
 	cut   bool
 }
 
-// text cuts a text to n times the usual length.
-func (c *clipper) text(s string, n int) string {
-	limit := n * c.texts
+// text cuts a text to times the usual length.
+func (c *clipper) text(s string, times int) string {
+	limit := times * c.texts
 	if len(s) <= limit {
 		return s
 	}
 	c.cut = true
-	for limit > 0 && !utf8.RuneStart(s[limit]) {
+	for back := 1; back < utf8.UTFMax && !utf8.RuneStart(s[limit]); back++ {
 		limit--
 	}
 	return s[:limit] + "…"
 }
 
-// list gives how many pieces of n are kept.
-func (c *clipper) list(n int) int {
-	if n > c.lists {
+// list gives how many pieces of n are kept: times the usual number at most.
+func (c *clipper) list(n, times int) int {
+	if limit := times * c.lists; n > limit {
 		c.cut = true
-		return c.lists
+		return limit
 	}
 	return n
 }
 
 // strings keeps the first pieces, each cut.
-func (c *clipper) strings(list []string) []string {
+func (c *clipper) strings(list []string, times int) []string {
 	var out []string
-	for _, s := range list[:c.list(len(list))] {
+	for _, s := range list[:c.list(len(list), times)] {
 		out = append(out, c.text(s, 1))
 	}
 	return out

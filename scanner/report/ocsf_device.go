@@ -122,7 +122,7 @@ func DeviceEvent(m EventMeta, s DeviceState) (Event, error) {
 			}
 		}
 		if len(s.SetBy) > 0 {
-			e.Unmapped["set_by"] = c.strings(s.SetBy)
+			e.Unmapped["set_by"] = c.strings(s.SetBy, 4)
 		}
 		if s.Coverage != nil {
 			coverageRest(c, s.Coverage, e.Unmapped)
@@ -144,7 +144,7 @@ func coverageRest(c *clipper, cs []scanner.Coverage, rest map[string]any) {
 	}
 	var list []reason
 	groups := unknowns(cs)
-	for _, u := range groups[:c.list(len(groups))] {
+	for _, u := range groups[:c.list(len(groups), 4)] {
 		list = append(list, reason{c.text(u.Why, 1), u.Rules[:min(len(u.Rules), 16*c.lists)]})
 	}
 	if list != nil {

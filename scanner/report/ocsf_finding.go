@@ -130,7 +130,7 @@ func (m *EventMeta) finding(c *clipper, s *FindingState, f *scanner.Finding) *oc
 		UID: f.Key, Title: c.text(f.Title, 1), Desc: c.text(strings.TrimSpace(f.Means), 4), Types: []string{c.text(f.Category, 1)},
 		FirstSeen: m.millis(s.FirstSeen), LastSeen: m.millis(s.LastSeen),
 		Analytic: ocsfAnalytic{1, "Rule", c.text(f.Rule, 1), c.text(f.Title, 1), c.text(f.Category, 1)},
-		Attacks:  attacks(c.strings(f.Attack)),
+		Attacks:  attacks(c.strings(f.Attack, 1)),
 	}
 	if class == ClassCompliance {
 		e.Compliance = &ocsfCompliance{c.text(f.Category, 1), c.text(f.Rule, 1), 3, "Fail"}
@@ -143,7 +143,7 @@ func (m *EventMeta) finding(c *clipper, s *FindingState, f *scanner.Finding) *oc
 	}
 	e.Resources = []ocsfResource{{c.text(f.Subject.Kind, 1), c.text(f.Subject.Name, 1)}}
 	e.Remediation.Desc = c.text(strings.TrimSpace(f.Fix), 4)
-	kept := f.Evidence[:c.list(len(f.Evidence))]
+	kept := f.Evidence[:c.list(len(f.Evidence), 1)]
 	for i := range kept {
 		e.Evidences = append(e.Evidences, evidence(c, &kept[i]))
 	}
@@ -160,7 +160,7 @@ func findingRest(c *clipper, f *scanner.Finding, rest map[string]any, evidence i
 	if more := f.MoreEvidence + len(f.Evidence) - evidence; more > 0 {
 		rest["more_evidence"] = more
 	}
-	if n := c.list(len(f.Absorbed)); n > 0 {
+	if n := c.list(len(f.Absorbed), 1); n > 0 {
 		var list []ocsfSubject
 		for _, a := range f.Absorbed[:n] {
 			list = append(list, ocsfSubject{c.text(a.Rule, 1), c.text(a.Subject.Kind, 1), c.text(a.Subject.Name, 1)})

@@ -126,7 +126,7 @@ func (m *EventMeta) inventory(c *clipper, inv *Inventory, sequence, from, n int)
 	case inv.Absent != "":
 		e.StatusID, e.Status, e.StatusDetail = 2, "Failure", c.text(inv.Absent, 4)
 	case len(inv.Partial) > 0:
-		e.StatusID, e.Status, e.StatusDetail = 99, "Partial", c.text(strings.Join(c.strings(inv.Partial), "; "), 4)
+		e.StatusID, e.Status, e.StatusDetail = 99, "Partial", c.text(strings.Join(c.strings(inv.Partial, 1), "; "), 4)
 	default:
 		e.StatusID, e.Status = 1, "Success"
 	}

@@ -62,16 +62,16 @@ func PatchEvent(m EventMeta, p PatchState) (Event, error) {
 		if p.Android != nil {
 			androidPatch(c, p.Android, e)
 		}
-		e.Message = strings.TrimSpace("Updates of " + e.Device.OS.Name + " " + e.Device.OS.Version)
+		e.Message = "Updates of " + e.Device.OS.Name
 		var rest []updateRest
-		for i := range p.Updates[:c.list(len(p.Updates))] {
+		for i := range p.Updates[:c.list(len(p.Updates), 1)] {
 			u := &p.Updates[i]
 			r := updateRest{c.text(u.Manager, 1), known(u.RefreshDays), known(u.InstallDays), known(u.Pending), u.Automatic, u.RebootRequired, u.Held}
 			if u.Unread.Unread["pending"] != "" {
 				r.Pending = nil
 			}
 			rest = append(rest, r)
-			for _, name := range c.strings(u.PendingNames) {
+			for _, name := range c.strings(u.PendingNames, 1) {
 				e.Articles = append(e.Articles, ocsfArticle{name, 2, "Not Installed"})
 			}
 		}
@@ -111,7 +111,7 @@ func androidPatch(c *clipper, a *facts.AndroidSystem, e *ocsfPatch) {
 		}
 	}
 	if len(a.Exploited) > 0 {
-		e.Unmapped["exploited"] = c.strings(a.Exploited)
+		e.Unmapped["exploited"] = c.strings(a.Exploited, 8)
 	}
 }
 

@@ -277,7 +277,7 @@ func TestFindingSaysWhatItIs(t *testing.T) {
 
 func TestHostileFindingsAreBounded(t *testing.T) {
 	t.Parallel()
-	for name, filler := range map[string]string{"text": "é", "controls": "\x01", "no UTF-8": "\xff", "markup": "<&>", "line ends": "\n\u2028"} {
+	for name, filler := range map[string]string{"text": "é", "controls": "\x01", "no UTF-8": "\xff", "half a rune": "\x80", "markup": "<&>", "line ends": "\n\u2028"} {
 		huge := strings.Repeat(filler, 200_000)
 		f := scanner.Finding{Key: "k", Rule: "X-1", Title: huge, Category: "os", Severity: scanner.High, FalsePositives: "low",
 			Subject: scanner.Subject{Kind: huge, Name: huge}, Means: huge, Fix: huge}
