@@ -22,6 +22,19 @@ var schemaFiles = map[int]string{
 	report.ClassConfigState: "device_config_state_change", report.ClassInventory: "software_info", report.ClassLifecycle: "application_lifecycle",
 }
 
+// sharedSchemas is the folder of OCSF's schemas, "" where there is none.
+func sharedSchemas() string {
+	data := os.Getenv("PICKET_SHARED_DATA")
+	if data == "" {
+		data = filepath.Join("..", "..", "..", "shared", "data")
+	}
+	dir := filepath.Join(data, "ocsf-1.8.0")
+	if _, err := os.Stat(dir); err != nil {
+		return ""
+	}
+	return dir
+}
+
 // schema compiles a class's schema, or skips the test where there is none.
 func schema(t *testing.T, class int) *jsonschema.Schema {
 	t.Helper()

@@ -6,23 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"picket/scanner"
 	"picket/scanner/facts"
 	"picket/scanner/report"
-	"picket/scanner/rules"
 )
-
-// The tests of the catalogue's events, of bounds and of the clock. ocsf_schema_test.go holds all
-// events against OCSF's own schemas.
 
 var seenAt = time.Date(2026, 3, 4, 5, 6, 7, 89e6, time.UTC)
 
@@ -38,88 +30,6 @@ func meta() report.EventMeta {
 
 func seen(a report.Activity) report.FindingState {
 	return report.FindingState{Activity: a, FirstSeen: seenAt.Add(-time.Hour), LastSeen: seenAt}
-}
-
-// catalogueFindings gives the findings that the rules make of their own test rows, and one made
-// of the rule's texts for every severity that it may have.
-func catalogueFindings(t testing.TB) []scanner.Finding {
-	t.Helper()
-	set, err := rules.Catalogue(facts.Collectors())
-	if err != nil {
-		t.Fatal(err)
-	}
-	rowTypes := map[string]reflect.Type{}
-	for _, c := range facts.Collectors() {
-		rowTypes[c.Table] = reflect.TypeOf(c.Row)
-	}
-	var out []scanner.Finding
-	for _, r := range set.Rules() {
-		made := judged(t, set, r, rowTypes[r.Table])
-		if len(made) == 0 {
-			t.Errorf("%s makes no finding of its own test rows", r.File)
-		}
-		out = append(out, made...)
-		severities := []scanner.Severity{r.Severity}
-		for _, g := range r.Grades {
-			severities = append(severities, g.Severity)
-		}
-		for _, s := range severities {
-			subject := scanner.Subject{Kind: r.Subject.Kind, Name: r.Subject.Name}
-			f := scanner.Finding{Key: scanner.FindingKey(r.ID, subject), Rule: r.ID, Title: r.Title, Category: r.Category, Severity: s, FalsePositives: r.FPRisk,
-				Subject: subject, Means: r.Means, Fix: r.Fix, Attack: r.Attack, Discreet: r.Discreet, MoreEvidence: 3}
-			e := scanner.Evidence{Source: "/etc/x:12", Fields: map[string]string{}}
-			for _, column := range r.Evidence {
-				e.Fields[column] = "value of " + column
-			}
-			f.Evidence = []scanner.Evidence{e, {Source: "processes"}}
-			for _, id := range r.Absorbs {
-				f.Absorbed = append(f.Absorbed, scanner.Absorbed{Rule: id, Subject: subject})
-			}
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
-// judged applies the whole set to the firing rows of one rule, and gives that rule's findings.
-func judged(t testing.TB, set *rules.Set, r *rules.Rule, row reflect.Type) []scanner.Finding {
-	t.Helper()
-	rows := reflect.MakeSlice(reflect.SliceOf(row), 0, 4)
-	for _, test := range r.Tests {
-		for i := range test.Fires {
-			rows = reflect.Append(rows, decodeRow(t, row, &test.Fires[i]))
-		}
-	}
-	var out []scanner.Finding
-	for _, profile := range []string{"phone", "router", "server", "kiosk"} {
-		v := set.Judge(t.Context(), &scanner.Facts{Ref: seenAt, Device: scanner.DeviceInfo{Platform: r.Platforms[0], Profile: profile},
-			Tables: map[string]*scanner.Table{r.Table: {Name: r.Table, Rows: rows.Interface()}}})
-		for _, f := range v.Findings {
-			if f.Rule == r.ID {
-				out = append(out, f)
-			}
-		}
-		if len(out) > 0 {
-			break
-		}
-	}
-	return out
-}
-
-// decodeRow fills a row's columns, which are named by the expr tag.
-func decodeRow(t testing.TB, typ reflect.Type, n *yaml.Node) reflect.Value {
-	t.Helper()
-	row := reflect.New(typ).Elem()
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		for _, f := range reflect.VisibleFields(typ) {
-			if f.Tag.Get("expr") == n.Content[i].Value {
-				if err := n.Content[i+1].Decode(row.FieldByIndex(f.Index).Addr().Interface()); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-	}
-	return row
 }
 
 // plain reads an event back.
@@ -169,43 +79,6 @@ func mustFinding(t testing.TB, m report.EventMeta, s report.FindingState, f *sca
 		t.Fatal(err)
 	}
 	return e
-}
-
-func TestEveryRuleHasItsEvents(t *testing.T) {
-	t.Parallel()
-	classes := map[int]int{}
-	for _, f := range catalogueFindings(t) {
-		for _, activity := range []report.Activity{report.Created, report.Updated, report.Closed} {
-			e := mustFinding(t, meta(), seen(activity), &f)
-			again := mustFinding(t, meta(), seen(activity), &f)
-			if !bytes.Equal(e.Body, again.Body) {
-				t.Fatalf("%s: twice the same finding, two bodies", f.Rule)
-			}
-			if e.UID != meta().UID || e.Finding != f.Key || e.Class != report.FindingClass(f.Category) || e.Severity != int(f.Severity) {
-				t.Errorf("%s: %+v", f.Rule, e)
-			}
-			consistent(t, e)
-			v := plain(t, e)
-			wantIn(t, v, f.Rule, "finding_info", "analytic", "uid")
-			wantIn(t, v, f.Key, "finding_info", "uid")
-			wantIn(t, v, strings.TrimSpace(f.Fix), "remediation", "desc")
-			wantIn(t, v, f.Subject.Name, "resources", 0, "name")
-			wantIn(t, v, float64(activity), "activity_id")
-			if f.Discreet {
-				wantIn(t, v, true, "unmapped", "discreet")
-			} else {
-				wantIn(t, v, nil, "unmapped", "discreet")
-			}
-			if n := len(at(v, "evidences").([]any)); n != len(f.Evidence) {
-				t.Errorf("%s: %d evidences of %d", f.Rule, n, len(f.Evidence))
-			}
-		}
-		classes[report.FindingClass(f.Category)]++
-	}
-	t.Logf("findings by class: %v", classes)
-	if classes[report.ClassCompliance] == 0 || classes[report.ClassDetection] == 0 {
-		t.Errorf("findings by class: %v", classes)
-	}
 }
 
 // consistent checks what holds for every event whatever it tells.
@@ -357,131 +230,6 @@ func TestEventsNeedTheirIdentity(t *testing.T) {
 		if _, err := report.FindingEvent(meta(), seen(a), &sample().Findings[0]); err == nil {
 			t.Errorf("activity %d was accepted", a)
 		}
-	}
-}
-
-func manyPackages(n int) []facts.Package {
-	out := make([]facts.Package, n)
-	for i := range out {
-		out[i] = facts.Package{ID: fmt.Sprintf("package-%d:amd64", i), Name: fmt.Sprintf("package-%d", i), Version: "1.2.3-4+deb12u1", ShortVersion: "1.2.3", Manager: "dpkg", Arch: "amd64",
-			Source: "source", BundleSize: int64(i) << 10, DynamicSize: -1, Installer: "deb.debian.org", Origin: "Debian", Maintainer: "Some Maintainers <CANARY@example.org>", InstallTime: "2024-03-01T10:00:00Z",
-			Scope: "system", Status: "installed", PURL: fmt.Sprintf("pkg:deb/debian/package-%d@1.2.3-4?arch=amd64&distro=debian-12", i)}
-	}
-	return out
-}
-
-func inventory(t testing.TB, m report.EventMeta, inv report.Inventory) []report.Event {
-	t.Helper()
-	var out []report.Event
-	if err := report.InventoryEvents(m, inv, func(e report.Event) error { out = append(out, e); return nil }); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func TestInventoryComesInPiecesThatMakeAWhole(t *testing.T) {
-	t.Parallel()
-	huge := manyPackages(250)
-	for i := range huge {
-		p := &huge[i]
-		p.Name, p.Version, p.PURL, p.Source, p.Installer, p.Origin, p.Signer = strings.Repeat("\x01", 5000)+p.Name, strings.Repeat("v", 5000), strings.Repeat("p", 9000),
-			strings.Repeat("\xff", 5000), strings.Repeat("<", 5000), strings.Repeat("\x02", 5000), strings.Repeat("\x03", 5000)
-	}
-	for name, packages := range map[string][]facts.Package{"one": manyPackages(1), "full": manyPackages(100), "more": manyPackages(1050), "huge": huge} {
-		var ids []string
-		events := inventory(t, meta(), report.Inventory{Packages: packages})
-		for i, e := range events {
-			consistent(t, e)
-			want(t, e, float64(i+1), "metadata", "sequence")
-			want(t, e, meta().UID, "metadata", "correlation_uid")
-			want(t, e, fmt.Sprint(meta().UID, "-", i+1), "metadata", "uid")
-			want(t, e, meta().UID, "sbom", "uid")
-			want(t, e, float64(len(packages)), "unmapped", "packages_total")
-			want(t, e, "Success", "status")
-			v := plain(t, e)
-			rest, components := at(v, "unmapped", "packages").([]any), at(v, "sbom", "software_components").([]any)
-			if len(rest) != len(components) || len(rest) == 0 {
-				t.Fatalf("%d components, %d of the rest", len(components), len(rest))
-			}
-			for _, r := range rest {
-				ids = append(ids, at(r, "id").(string))
-			}
-			if last := at(v, "unmapped", "last") == true; last != (i == len(events)-1) {
-				t.Errorf("%s: event %d of %d says last: %v", name, i+1, len(events), last)
-			}
-			if cut := at(v, "metadata", "is_truncated") == true; cut != (name == "huge") {
-				t.Errorf("%s: truncated %v", name, cut)
-			}
-		}
-		var whole []string
-		for _, p := range packages {
-			whole = append(whole, p.ID)
-		}
-		if !slices.Equal(ids, whole) {
-			t.Errorf("%s: %d packages arrive of %d", name, len(ids), len(whole))
-		}
-		t.Logf("%s: %d packages in %d events", name, len(packages), len(events))
-	}
-}
-
-func TestInventoryThatCouldNotBeReadSaysSo(t *testing.T) {
-	t.Parallel()
-	events := inventory(t, meta(), report.Inventory{Absent: "may not read /var/lib/dpkg/status"})
-	if len(events) != 1 {
-		t.Fatalf("%d events", len(events))
-	}
-	want(t, events[0], "Failure", "status")
-	want(t, events[0], "may not read /var/lib/dpkg/status", "status_detail")
-	want(t, events[0], nil, "sbom")
-	events = inventory(t, meta(), report.Inventory{Packages: manyPackages(1), Partial: []string{"rpm: page 3", "snap: no state"}})
-	want(t, events[0], 99.0, "status_id")
-	want(t, events[0], "rpm: page 3; snap: no state", "status_detail")
-	if err := report.InventoryEvents(meta(), report.Inventory{}, func(report.Event) error { return nil }); err == nil {
-		t.Error("an empty inventory was accepted")
-	}
-	full := errors.New("full")
-	if err := report.InventoryEvents(meta(), report.Inventory{Packages: manyPackages(500)}, func(report.Event) error { return full }); !errors.Is(err, full) {
-		t.Errorf("the receiver's error is lost: %v", err)
-	}
-}
-
-func TestPackageEvents(t *testing.T) {
-	t.Parallel()
-	old, fresh := manyPackages(1)[0], manyPackages(1)[0]
-	fresh.Version, fresh.Signer = "2.0-1", "ABCD"
-	fresh.App = &facts.App{AppTraits: facts.AppTraits{Source: "browser", Sideloaded: true}, TargetSDK: 34}
-	fresh.Scope, fresh.Installer = "user:alice", "https://CANARY:secret@repo.example.org/x?token=CANARY"
-	for _, c := range []struct {
-		before, after *facts.Package
-		activity      float64
-		version       string
-		message       string
-	}{
-		{nil, &fresh, 1, "2.0-1", "package-0 2.0-1 installed"},
-		{&old, nil, 2, "1.2.3-4+deb12u1", "package-0 1.2.3-4+deb12u1 removed"},
-		{&old, &fresh, 8, "2.0-1", "package-0 2.0-1 updated"},
-	} {
-		e, err := report.PackageEvent(meta(), c.before, c.after)
-		if err != nil {
-			t.Fatal(err)
-		}
-		consistent(t, e)
-		want(t, e, c.activity, "activity_id")
-		want(t, e, c.version, "app", "version")
-		want(t, e, "package-0:amd64", "app", "uid")
-		want(t, e, "Some Maintainers", "app", "vendor_name")
-		want(t, e, c.message, "message")
-		if c.after != nil {
-			want(t, e, "user", "unmapped", "package", "scope")
-			want(t, e, "https://repo.example.org/x", "unmapped", "package", "installer")
-			want(t, e, map[string]any{"from": "browser", "sideloaded": true, "target_sdk": 34.0}, "unmapped", "package", "android")
-		}
-		if c.before != nil && c.after != nil {
-			want(t, e, old.Version, "unmapped", "prev_version")
-		}
-	}
-	if _, err := report.PackageEvent(meta(), nil, nil); err == nil {
-		t.Error("an event without a package was made")
 	}
 }
 
@@ -638,29 +386,4 @@ func BenchmarkFindingEvent(b *testing.B) {
 		i++
 	}
 	b.ReportMetric(float64(total)/float64(b.N), "bytes/event")
-}
-
-func BenchmarkInventoryEvents(b *testing.B) {
-	packages := manyPackages(1500)
-	total := 0
-	for b.Loop() {
-		total = 0
-		for _, e := range inventory(b, meta(), report.Inventory{Packages: packages}) {
-			total += len(e.Body)
-		}
-	}
-	b.ReportMetric(float64(total)/1500, "bytes/package")
-}
-
-// sharedSchemas is the folder of OCSF's schemas, "" where there is none.
-func sharedSchemas() string {
-	data := os.Getenv("PICKET_SHARED_DATA")
-	if data == "" {
-		data = filepath.Join("..", "..", "..", "shared", "data")
-	}
-	dir := filepath.Join(data, "ocsf-1.8.0")
-	if _, err := os.Stat(dir); err != nil {
-		return ""
-	}
-	return dir
 }
