@@ -19,9 +19,10 @@ func TestOpenHolesAreThoseWhosePatchWasOut(t *testing.T) {
 		open, notOpen []string
 	}{
 		{"2018-08-05", "2019-08-15", nil, []string{"CVE-2019-2215", "CVE-2025-38352"}}, // recorded before any was known
-		{"2018-08-05", "2019-10-06", []string{"CVE-2019-2215"}, []string{"CVE-2020-0041"}},
+		{"2018-08-05", "2019-10-06", []string{"CVE-2019-2215"}, []string{"CVE-2021-0920"}},
 		{"2025-09-01", "2025-10-01", []string{"CVE-2025-38352"}, []string{"CVE-2025-48543", "CVE-2024-53104"}},
 		{"2025-09-05", "2025-10-01", nil, []string{"CVE-2025-38352"}},
+		{"2026-05-05", "2026-06-01", []string{"CVE-2025-48595"}, []string{"CVE-2025-48633"}},
 	} {
 		got := openHoles(c.level, day(c.seen))
 		for _, cve := range c.open {

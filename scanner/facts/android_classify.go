@@ -86,6 +86,8 @@ func (r *appReader) signerKind(a *App) string {
 	switch {
 	case len(signers) == 0:
 		return ""
+	case slices.ContainsFunc(signers, func(s string) bool { return shortTestKeys[s] != "" }):
+		return "testkey"
 	case slices.ContainsFunc(signers, func(s string) bool { return slices.Contains(r.platform, s) }):
 		return "platform"
 	}

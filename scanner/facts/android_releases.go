@@ -16,12 +16,14 @@ type androidRelease struct {
 }
 
 // androidReleases, the longest names first where one starts as another does. Dates are of the
-// Android security bulletins; makers may patch longer, and many stop earlier.
+// Android security bulletins, as endoflife.date has them (to the first of the month; 8.1 is the
+// exception: its day there, 2021-01-10, is that of no bulletin). Releases before 4.4 had no
+// patches when bulletins began in August 2015. Makers may patch longer, and many stop earlier.
 var androidReleases = []androidRelease{
 	{"4.0", 15, "2015-08-01"}, {"4.1", 16, "2015-08-01"}, {"4.2", 17, "2015-08-01"}, {"4.3", 18, "2015-08-01"}, {"4.4", 19, "2017-10-01"},
-	{"5.0", 21, "2017-11-01"}, {"5.1", 22, "2018-03-01"}, {"6", 23, "2018-08-01"}, {"7.0", 24, "2019-08-01"}, {"7.1", 25, "2019-10-01"}, {"7", 24, "2019-08-01"},
-	{"8.0", 26, "2021-01-01"}, {"8.1", 27, "2021-10-01"}, {"8", 26, "2021-01-01"}, {"9", 28, "2022-01-01"}, {"10", 29, "2023-02-01"}, {"11", 30, "2024-02-01"},
-	{"12", 31, "2025-03-01"}, {"12L", 32, "2025-03-01"}, {"13", 33, "2026-03-01"}, {"14", 34, ""}, {"15", 35, ""}, {"16", 36, ""},
+	{"5.0", 21, "2018-03-01"}, {"5.1", 22, "2018-03-01"}, {"6", 23, "2018-08-01"}, {"7.0", 24, "2019-10-01"}, {"7.1", 25, "2019-10-01"}, {"7", 24, "2019-10-01"},
+	{"8.0", 26, "2021-01-01"}, {"8.1", 27, "2021-10-01"}, {"8", 26, "2021-01-01"}, {"9", 28, "2022-01-01"}, {"10", 29, "2023-03-01"}, {"11", 30, "2024-02-01"},
+	{"12", 31, "2025-03-01"}, {"12L", 32, "2025-03-01"}, {"13", 33, "2026-03-01"}, {"14", 34, ""}, {"15", 35, ""}, {"16", 36, ""}, {"17", 37, ""},
 }
 
 // unknownEnd is the number of days for a release that the list does not have.

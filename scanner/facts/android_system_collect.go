@@ -211,8 +211,8 @@ func (s *systemReader) bootState() {
 		s.unread(noProperty, "verity")
 	}
 	r.CustomOS = customOS(p, r)
-	if os := trustedBootKeys[r.BootKey]; os != "" && r.VerifiedBoot == "yellow" && !r.Unlocked {
-		r.CustomOS, r.TrustedOS = os, true
+	if owner := trustedBootKeys[r.BootKey]; owner != "" && r.VerifiedBoot == "yellow" && !r.Unlocked {
+		r.CustomOS, r.TrustedOS = owner, true // the key tells better than properties, which systems take from each other
 	}
 	switch allowed := p.get("sys.oem_unlock_allowed"); {
 	case allowed != "":
