@@ -20,6 +20,7 @@ func TestGeneratedDocs(t *testing.T) {
 	for name, write := range map[string]func(*bytes.Buffer) error{
 		"../docs/tables.md":    tablesPage,
 		"../docs/catalogue.md": cataloguePage,
+		"../docs/config.md":    configPage,
 	} {
 		var b bytes.Buffer
 		if err := write(&b); err != nil {

@@ -35,6 +35,7 @@ var (
 	scanFormats = []format{
 		{"table", report.Table}, {"json", plainEncoder(report.JSON)}, {"ndjson", plainEncoder(report.NDJSON)},
 		{"html", plainEncoder(report.HTML)}, {"sarif", versioned(report.SARIF)}, {"cyclonedx", versioned(report.CycloneDX)},
+		{"ocsf", versioned(report.OCSF)},
 	}
 	inventoryFormats = []format{
 		{"table", report.InventoryTable}, {"json", plainEncoder(report.JSON)},

@@ -26,9 +26,13 @@ func scanCommand() *cobra.Command {
 level, what was found with evidence and the step that clears it, and what could not be
 checked. Nothing on the device is changed. Run it as root to see everything.
 
+--format ocsf writes what the agent would send upstream: one OCSF 1.8.0 event a line
+(docs/events.md).
+
 Exit status: 0 done; 2 done and the level is at or above --fail-on; 1 error; 64 usage.`,
 		Example: `  picket scan
   sudo picket scan --format html --output report.html
+  sudo picket scan --format ocsf --output events.ndjson
   picket scan --image router.squashfs --profile router
   picket scan --image backup.tar.zst --only os,config --fail-on medium`,
 		Args: noArgs,

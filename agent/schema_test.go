@@ -60,6 +60,7 @@ func TestReportsFollowTheirSchema(t *testing.T) {
 		if err := schema.Validate(doc); err != nil {
 			t.Error(err)
 		}
+		checkEvents(t, r)
 	}
 	t.Run("live", func(t *testing.T) {
 		t.Parallel()
