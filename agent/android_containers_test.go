@@ -233,6 +233,9 @@ func services(parts []txtarFile) []txtarFile {
 	var settings strings.Builder
 	for _, f := range parts {
 		if name, ok := strings.CutPrefix(f.name, "probe/dumpsys/"); ok {
+			if name == "package" {
+				f.data = withoutFilters(f.data)
+			}
 			out = append(out, txtarFile{name: name, data: f.data})
 		}
 		table, ok := strings.CutPrefix(f.name, "probe/settings/")
@@ -252,6 +255,22 @@ func services(parts []txtarFile) []txtarFile {
 		out = append(out, txtarFile{name: "settings", data: settings.String()})
 	}
 	return out
+}
+
+// withoutFilters leaves out of the package service's tables what is printed on demand only.
+func withoutFilters(text string) string {
+	tables, rest, _ := strings.Cut(text, "\nPackages:\n")
+	var b strings.Builder
+	for line := range strings.Lines(tables) {
+		if !strings.HasPrefix(line, "          ") {
+			before, _, filter := strings.Cut(line, " filter ")
+			if filter {
+				line = before + "\n"
+			}
+			b.WriteString(line)
+		}
+	}
+	return b.String() + "\nPackages:\n" + rest
 }
 
 func bugreportFiles(parts []txtarFile, dump string) map[string]string {
