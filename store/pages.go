@@ -259,6 +259,7 @@ func (w *walker) node(t *tree, page []byte, where string, depth int) {
 		}
 		if t.prev != nil && bytes.Compare(key, t.prev) <= 0 || bytes.Compare(key, t.low) < 0 {
 			w.found.fault("%s: key of element %d is out of order", where, i)
+			t.low = nil // it may be the branch's that is wrong: said once
 		}
 		t.prev = key
 		t.leaf(ne.Uint32(e), key, value)
