@@ -133,7 +133,9 @@ func TestWhatIsNotOursIsRefused(t *testing.T) {
 	link := func(p string) error { return os.Symlink("/dev/null", p) }
 	fifo := func(p string) error { return syscall.Mkfifo(p, 0o600) }
 	folder := func(p string) error { return os.Mkdir(p, 0o700) }
-	foreign := func(p string) error { return errors.Join(os.WriteFile(p, []byte("x"), 0o600), os.Chown(p, 12345, 12345)) }
+	foreign := func(p string) error {
+		return errors.Join(os.WriteFile(p, []byte("x"), 0o600), os.Chown(p, 12345, 12345))
+	}
 	for name, tc := range map[string]struct {
 		make func(string) error
 		path string // beside the store
