@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 )
@@ -145,10 +146,13 @@ func (s *Store) Peek(n, maxBytes int) ([]Event, error) {
 		keys := map[string]bool{}
 		looked, size := 0, 0
 		return t.each(outbox, nil, func(key, body []byte) error {
+			ev, err := decodeEvent(key, body)
+			if _, ok := s.owed[ev.ID]; ok && err == nil {
+				return nil
+			}
 			if looked++; len(out) >= n || looked > 64+8*n {
 				return errStop
 			}
-			ev, err := decodeEvent(key, body)
 			switch {
 			case err != nil:
 				broken = append(broken, append([]byte(nil), key...))
@@ -208,17 +212,36 @@ func (s *Store) Pending(after uint64, n int) ([]Event, error) {
 	return out, explain("list events", err)
 }
 
-// Ack forgets events that arrived. Ids that are not in the outbox are passed over.
+// Ack forgets events that arrived. Ids that are not in the outbox are passed over. Where the
+// disk does not let it (ErrFull, ErrReadOnly) the next Ack tries again, and this process does
+// not peek at them any more, so that what comes after them is delivered.
 func (s *Store) Ack(ids ...string) error {
-	return explain("ack", s.take(ids, func(*tx, Event) error { return nil }))
-}
-
-// take removes events from the outbox after with has seen each.
-func (s *Store) take(ids []string, with func(*tx, Event) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	due := slices.Concat(ids, slices.Collect(maps.Keys(s.owed)))
+	err := s.take(due, func(*tx, Event) error { return nil })
+	if err == nil {
+		s.owed = nil
+		return nil
+	}
+	for _, id := range ids {
+		if seq, ok := s.inFlight[id]; ok && len(s.owed) < maxOwed {
+			if s.owed == nil {
+				s.owed = map[string]uint64{}
+			}
+			s.owed[id] = seq
+		}
+	}
+	return explain("ack", err)
+}
+
+// maxOwed bounds memory while a disk is full. Beyond it events come again, under their ids.
+const maxOwed = 10_000
+
+// take removes events from the outbox after with has seen each. s.mu is held.
+func (s *Store) take(ids []string, with func(*tx, Event) error) error {
 	err := s.shrinkLocked(func(t *tx) error {
-		seqs, err := t.seqsOf(ids)
+		seqs, err := t.seqsOf(ids, s.owed)
 		if err != nil {
 			return err
 		}
@@ -252,11 +275,13 @@ func (s *Store) take(ids []string, with func(*tx, Event) error) error {
 }
 
 // seqsOf finds events by id: those of the last Peek at once, others by looking through.
-func (t *tx) seqsOf(ids []string) ([]uint64, error) {
+func (t *tx) seqsOf(ids []string, owed map[string]uint64) ([]uint64, error) {
 	var seqs []uint64
 	others := map[string]bool{}
 	for _, id := range ids {
 		if seq, ok := t.held[id]; ok {
+			seqs = append(seqs, seq)
+		} else if seq, ok := owed[id]; ok {
 			seqs = append(seqs, seq)
 		} else {
 			others[id] = true

@@ -18,6 +18,8 @@ const maxHeldBytes = 1 << 20
 // Quarantine takes an event out of the queue and keeps it with the reason. The oldest go,
 // counted, when there are too many.
 func (s *Store) Quarantine(id, why string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return explain("quarantine", s.take([]string{id}, func(t *tx, ev Event) error {
 		var e encoder
 		e.milli(t.opts.Now().UnixMilli())
