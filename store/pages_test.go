@@ -2,9 +2,11 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -85,6 +87,43 @@ func TestFewerElementsAreMissed(t *testing.T) {
 		if !said {
 			t.Errorf("page %d lost an element", page)
 		}
+	}
+}
+
+// TestBranchesThatMislead: bbolt goes where a branch's keys and pages say. A key beyond its
+// child's first hides that record from a search, though a walk through all finds it; a page
+// that leads back to itself never ends.
+func TestBranchesThatMislead(t *testing.T) {
+	t.Parallel()
+	content := filled(t)
+	ne := binary.NativeEndian
+	branches := 0
+	for page := range usedPages(t, content) {
+		at := page * pageSize
+		if page < 2 || !usedPages(t, content)[page] || ne.Uint64(content[at:]) != uint64(page) || ne.Uint16(content[at+8:]) != branchFlag {
+			continue
+		}
+		branches++
+		last := at + pageHeader + (int(ne.Uint16(content[at+10:]))-1)*elementSize
+		keyEnd := last + int(ne.Uint32(content[last:])+ne.Uint32(content[last+4:]))
+		for name, change := range map[string]func(b []byte){
+			"a key beyond its child's first": func(b []byte) { b[keyEnd-1]++ },
+			"a way back to itself":           func(b []byte) { ne.PutUint64(b[last+8:], uint64(page)) },
+			"a child twice":                  func(b []byte) { copy(b[last+8:last+16], b[last-elementSize+8:]) },
+		} {
+			bad := bytes.Clone(content)
+			change(bad)
+			f := survey(bytes.NewReader(bad), int64(len(bad)), nil)
+			if f.healthy() {
+				t.Errorf("branch %d: %s, and not a word of it", page, name)
+			}
+			if name != "a key beyond its child's first" && !strings.Contains(strings.Join(f.faults, ";"), "used twice") {
+				t.Errorf("branch %d: %s: %q", page, name, f.faults)
+			}
+		}
+	}
+	if branches < 2 {
+		t.Fatalf("%d branches", branches)
 	}
 }
 
