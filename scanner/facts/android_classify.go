@@ -105,6 +105,9 @@ func (r *appReader) sharesSystemSigner(a *App) bool {
 func (r *appReader) origin(a *App) {
 	raw := r.raw[a.Package]
 	installer := knownApps[a.Installer]
+	if installer == "" && strings.HasSuffix(a.Installer, ".packageinstaller") { // makers have their own
+		installer = "installer"
+	}
 	a.InstallerMismatch = slices.Contains([]string{"store", "oem_store", "mdm"}, installer) && a.Initiator != "" && a.Initiator != a.Installer && !r.trustedInitiator(a.Initiator)
 	switch {
 	case a.System:
@@ -125,7 +128,7 @@ func (r *appReader) origin(a *App) {
 		a.Source = installer
 	case a.Installer != "":
 		a.Source = "app"
-		if i := r.apps.get(a.Installer); i != nil && i.System {
+		if i := r.apps.get(a.Installer); i != nil && i.System && (a.Initiator == "" || a.Initiator == a.Installer || r.trustedInitiator(a.Initiator)) {
 			a.Source = "preload" // a set-up wizard or a maker's service
 		}
 	case r.isPreload(a, raw):

@@ -14,6 +14,8 @@ func TestWhoVouchesForAnApp(t *testing.T) {
 	const early, late = "firstInstallTime=2021-01-02 10:00:00", "firstInstallTime=2021-05-02 10:00:00"
 	others := dumped("com.example.other", "userId=10150", data, code, early, "installerPackageName=com.android.vending", signers("5a5a"))
 	ota := dumped("com.maker.new", "userId=10151", "codePath=/product/app/new", code, "flags=[ SYSTEM ]", "firstInstallTime=2021-05-01 20:00:00", signers("5a5b"))
+	maker := dumped("com.maker.setup", "userId=10152", "codePath=/product/app/setup", code, "flags=[ SYSTEM ]", signers("5a5c")) +
+		dumped("com.maker.packageinstaller", "userId=10153", "codePath=/product/app/pi", code, "flags=[ SYSTEM ]", signers("5a5c"))
 	hidden := "\nHidden system packages:\n" + dumped("com.example.updated", "codePath=/product/app/u", "pkgFlags=[ SYSTEM ]") + "\nShared users:\n"
 	for _, c := range []struct {
 		name, source, signer string
@@ -34,6 +36,9 @@ func TestWhoVouchesForAnApp(t *testing.T) {
 		{"flags that stand twice", "app", "", []string{flags, early, signers(ownSigner), "flags=[ SYSTEM ]"}, others, ""},
 		{"an installer among the permissions", "app", "own", []string{"splits=[base]", flags, early, signers(ownSigner), "install permissions:", "  x", "installerPackageName=com.android.vending"}, others, ""},
 		{"another's entry in its version", "app", "", []string{"versionName=1\n  Package [com.example.decoy] (1):", "flags=[ HAS_CODE ]", signers(ownSigner)}, others, ""},
+		{"by a maker's own installer", "installer", "own", []string{flags, late, "installerPackageName=com.maker.packageinstaller", signers(ownSigner)}, others + maker, ""},
+		{"by a maker's service", "preload", "own", []string{flags, late, "installerPackageName=com.maker.setup", "initiatingPackageName=com.maker.setup", signers(ownSigner)}, others + maker, ""},
+		{"as if by a maker's service", "app", "own", []string{flags, late, "installerPackageName=com.maker.setup", "initiatingPackageName=com.example.dropper", signers(ownSigner)}, others + maker, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -41,7 +46,7 @@ func TestWhoVouchesForAnApp(t *testing.T) {
 			if a.Source != c.source || a.SignerKind != c.signer {
 				t.Errorf("source %q, signer %q; want %q, %q", a.Source, a.SignerKind, c.source, c.signer)
 			}
-			if want := c.source == "adb" || c.source == "app"; a.Sideloaded != want || a.System != (c.source == "system") {
+			if want := c.source == "adb" || c.source == "app"; a.Sideloaded != (want || c.source == "installer") || a.System != (c.source == "system") {
 				t.Errorf("sideloaded %v, system %v", a.Sideloaded, a.System)
 			}
 			if why := a.Unread.Unread["system"] + a.Unread.Unread["sideloaded"]; why != "" {
