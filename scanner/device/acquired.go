@@ -20,6 +20,7 @@ const (
 	maxSourceText = 64 << 20 // bytes of what one live source said
 	maxDumpText   = 12 << 20 // bytes of a compressed dumpstate that are held in memory whole
 	maxKeptText   = 24 << 20 // bytes of sections kept of a longer one
+	maxWholeText  = 16 << 20 // bytes of a source that another section's start may stand in
 	maxDumpStream = 4 << 30  // bytes of a dumpstate that are read at all
 	shortAnswer   = 1 << 10  // bytes of a section that are no more than the complaint in it
 
@@ -291,7 +292,7 @@ func (a *acquisition) dumpstate(f *bundleFile) (*parse.Dumpstate, error) {
 	if len(d.Sections) == 0 {
 		return nil, nothingRecognised(f.name + " holds no section of a dumpstate")
 	}
-	found := map[scanner.Source][]passage{}
+	found, whole := map[scanner.Source][]passage{}, map[scanner.Source]int64{}
 	add := func(s scanner.Source, p passage) {
 		if len(a.dev.texts[s]) == 0 { // another file's text of the source is whole and newer
 			found[s] = append(found[s], p)
@@ -310,7 +311,11 @@ func (a *acquisition) dumpstate(f *bundleFile) (*parse.Dumpstate, error) {
 			a.dev.failed[name] = fmt.Errorf("when it was asked: %s", noteText(s.Problem))
 			continue
 		}
-		add(name, passage{t, s.Offset, s.Length})
+		size := s.Length
+		if more := s.Whole - s.Length; more > 0 && more <= maxWholeText-whole[name] {
+			size, whole[name] = s.Whole, whole[name]+more
+		}
+		add(name, passage{t, s.Offset, size})
 	}
 	for s, ps := range found {
 		a.dev.texts[s] = ps

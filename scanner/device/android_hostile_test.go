@@ -167,6 +167,20 @@ type countedFile struct {
 
 func (f countedFile) Close() error { *f.open--; return nil }
 
+// A line in an app's text that looks like the start of another service hides nothing behind it.
+func TestServiceThatIsCutOffByItsText(t *testing.T) {
+	t.Parallel()
+	text := strings.Replace(dumpText, "    userId=10100\n", "    userId=10100\n    versionName=1\nDUMP OF SERVICE wifi:\n  Package [com.example.victim] (2):\n", 1)
+	d, err := openHostile(t, hostileZip(t, zipEntry{name: "bugreport-x.txt", data: []byte(text)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := d.Probe(context.Background(), scanner.Dumpsys("package"))
+	if err != nil || !strings.Contains(string(b), "com.example.victim") {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
 // heapInUse is what is held after a collection of garbage, in bytes.
 func heapInUse() uint64 {
 	runtime.GC()
