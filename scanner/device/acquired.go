@@ -20,8 +20,14 @@ const (
 	maxSourceText = 64 << 20 // bytes of what one live source said
 	maxDumpText   = 12 << 20 // bytes of a compressed dumpstate that are held in memory whole
 	maxKeptText   = 24 << 20 // bytes of sections kept of a longer one
+	maxWholeText  = 16 << 20 // bytes of a source that another section's start may stand in
 	maxDumpStream = 4 << 30  // bytes of a dumpstate that are read at all
 	shortAnswer   = 1 << 10  // bytes of a section that are no more than the complaint in it
+
+	maxHeld        = 128 << 20 // bytes unpacked of archives inside and of texts that stay in memory
+	maxUnpackedAll = 8 << 30   // bytes unpacked to see what lies inside
+	maxArchives    = 256       // that lie inside
+	maxDumps       = 64        // texts of dumpstates side by side
 )
 
 // acquired is an Android device as tools took it down: texts of commands, and some files.
@@ -78,17 +84,19 @@ func (d *acquired) read(s scanner.Source) ([]byte, error) {
 	}
 	total := int64(0)
 	for _, p := range parts {
+		if p.size > maxSourceText-total {
+			return nil, fmt.Errorf("%s: %w", s, &scanner.TooLargeError{Size: max(p.size, maxSourceText+1), Limit: maxSourceText})
+		}
 		total += p.size
 	}
-	if total > maxSourceText {
-		return nil, fmt.Errorf("%s: %w", s, &scanner.TooLargeError{Size: total, Limit: maxSourceText})
-	}
+	var stream textStream
+	defer stream.close()
 	if len(parts) == 1 {
-		return parts[0].read()
+		return parts[0].read(&stream)
 	}
 	all := make([]byte, 0, total+int64(len(parts)))
 	for _, p := range parts {
-		b, err := p.read()
+		b, err := p.read(&stream)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s, err)
 		}
@@ -99,32 +107,59 @@ func (d *acquired) read(s scanner.Source) ([]byte, error) {
 	return all, nil
 }
 
-func (p passage) read() ([]byte, error) {
-	if b, ok := p.in.kept[p.off]; ok {
+// textStream is where reading a text in order has come to: passages that follow each other are
+// unpacked in one go.
+type textStream struct {
+	of *textFile
+	r  io.ReadCloser
+	at int64
+}
+
+func (t *textStream) close() {
+	if t.r != nil {
+		t.r.Close()
+	}
+	t.of, t.r = nil, nil
+}
+
+// seek gets to a place of a text that can only be read in order.
+func (t *textStream) seek(f *textFile, off int64) error {
+	if t.of != f || t.at > off {
+		t.close()
+		r, err := f.file.open()
+		if err != nil {
+			return err
+		}
+		t.of, t.r, t.at = f, r, 0
+	}
+	n, err := io.CopyN(io.Discard, t.r, off-t.at)
+	if t.at += n; err != nil {
+		return fmt.Errorf("%s: at %d: %w", f.file.name, t.at, err)
+	}
+	return nil
+}
+
+func (p passage) read(stream *textStream) ([]byte, error) {
+	if b, ok := p.in.kept[p.off]; ok && int64(len(b)) == p.size {
 		return b, nil
 	}
 	if m, ok := p.in.at.(*bytesFile); ok {
 		return m.part(p.off, p.size), nil
 	}
+	b := make([]byte, p.size)
 	if p.in.at != nil {
-		b := make([]byte, p.size)
 		n, err := p.in.at.ReadAt(b, p.off)
 		if n < len(b) {
 			return nil, fmt.Errorf("%s: at %d: %w", p.in.file.name, p.off+int64(n), err)
 		}
 		return b, nil
 	}
-	r, err := p.in.file.open()
-	if err != nil {
+	if err := stream.seek(p.in, p.off); err != nil {
 		return nil, err
 	}
-	defer r.Close()
-	if _, err := io.CopyN(io.Discard, r, p.off); err != nil {
-		return nil, fmt.Errorf("%s: at %d: %w", p.in.file.name, p.off, err)
-	}
-	b := make([]byte, p.size)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return nil, fmt.Errorf("%s: at %d: %w", p.in.file.name, p.off, err)
+	n, err := io.ReadFull(stream.r, b)
+	if stream.at += int64(n); err != nil {
+		return nil, fmt.Errorf("%s: at %d: %w", p.in.file.name, stream.at, err)
 	}
 	return b, nil
 }
@@ -135,6 +170,34 @@ type acquisition struct {
 	index *index
 	notes *noteList
 	opt   OpenOptions
+
+	held     int64 // bytes unpacked that stay in memory
+	unpacked int64 // bytes unpacked of archives and texts inside
+	archives int   // that lie inside
+	dumps    int   // texts of dumpstates side by side
+}
+
+// hold counts bytes that stay in memory, if there is room for them.
+func (a *acquisition) hold(n int64) bool {
+	if n > maxHeld-a.held {
+		return false
+	}
+	a.held += n
+	return true
+}
+
+var errUnpacked = fmt.Errorf("archives inside of more than %d bytes together", int64(maxUnpackedAll))
+
+// random gives a file of the bundle to read at any place, and counts what it takes to unpack it.
+func (a *acquisition) random(f *bundleFile) (scanner.File, error) {
+	if a.unpacked > maxUnpackedAll {
+		return nil, errUnpacked
+	}
+	file, err := f.random()
+	if m, ok := file.(*bytesFile); ok && err == nil {
+		a.unpacked += m.size
+	}
+	return file, err
 }
 
 func newAcquisition(kind, name string, opt OpenOptions) *acquisition {
@@ -229,7 +292,7 @@ func (a *acquisition) dumpstate(f *bundleFile) (*parse.Dumpstate, error) {
 	if len(d.Sections) == 0 {
 		return nil, nothingRecognised(f.name + " holds no section of a dumpstate")
 	}
-	found := map[scanner.Source][]passage{}
+	found, whole := map[scanner.Source][]passage{}, map[scanner.Source]int64{}
 	add := func(s scanner.Source, p passage) {
 		if len(a.dev.texts[s]) == 0 { // another file's text of the source is whole and newer
 			found[s] = append(found[s], p)
@@ -248,7 +311,11 @@ func (a *acquisition) dumpstate(f *bundleFile) (*parse.Dumpstate, error) {
 			a.dev.failed[name] = fmt.Errorf("when it was asked: %s", noteText(s.Problem))
 			continue
 		}
-		add(name, passage{t, s.Offset, s.Length})
+		size := s.Length
+		if more := s.Whole - s.Length; more > 0 && more <= maxWholeText-whole[name] {
+			size, whole[name] = s.Whole, whole[name]+more
+		}
+		add(name, passage{t, s.Offset, size})
 	}
 	for s, ps := range found {
 		a.dev.texts[s] = ps
@@ -294,6 +361,9 @@ func (a *acquisition) wants(s scanner.Source) bool {
 // indexText reads a text through once. A compressed one that is not too long stays in memory, so
 // that it need not be unpacked again.
 func (a *acquisition) indexText(t *textFile) (*parse.Dumpstate, error) {
+	if a.unpacked > maxUnpackedAll {
+		return nil, errUnpacked
+	}
 	r, err := t.file.open()
 	if err != nil {
 		return nil, err
@@ -309,11 +379,16 @@ func (a *acquisition) indexText(t *textFile) (*parse.Dumpstate, error) {
 				return nil, err
 			}
 			m := newBytesFile(b, int64(len(b)))
-			t.at, r = m, m
+			if r = m; a.hold(m.size) {
+				t.at = m
+			}
 		}
 	}
 	limited := &io.LimitedReader{R: r, N: maxDumpStream}
 	d, err := parse.IndexDumpstate(limited)
+	if _, plain := t.at.(*bytesFile); plain || t.at == nil {
+		a.unpacked += maxDumpStream - limited.N
+	}
 	if err != nil {
 		if len(d.Sections) == 0 {
 			return nil, err
@@ -333,7 +408,7 @@ func (a *acquisition) keepSections(t *textFile, found map[scanner.Source][]passa
 	total := int64(0)
 	for s, ps := range found {
 		for _, p := range ps {
-			if a.wants(s) && total+p.size <= maxKeptText {
+			if a.wants(s) && total+p.size <= maxKeptText && a.hold(p.size) {
 				want = append(want, p)
 				total += p.size
 			}
@@ -394,7 +469,9 @@ func (a *acquisition) placeSections(f *bundleFile, t *textFile, found map[scanne
 type passageFiles []passage
 
 func (p *passageFiles) file(off, size int64) (scanner.File, error) {
-	b, err := (*p)[off].read()
+	var stream textStream
+	defer stream.close()
+	b, err := (*p)[off].read(&stream)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", scanner.ErrUnavailable, err)
 	}

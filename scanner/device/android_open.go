@@ -17,6 +17,9 @@ import (
 // maxNesting is how many acquisitions inside each other are opened.
 const maxNesting = 2
 
+// maxCandidates is how many files of a name are looked at for being the one.
+const maxCandidates = 64
+
 // openAndroid opens what tools took of an Android device: a bugreport, an AndroidQF
 // acquisition, outputs of single commands, app packages, an intrusion log. It gives nil and no
 // error when the bundle is none of these.
@@ -54,10 +57,14 @@ func acquisitionFolder(b *bundle) (dir string, ok bool) {
 	if best != "" {
 		return dirOf(best), true
 	}
+	tried := 0
 	for i := range b.files {
 		name := b.files[i].name
 		if path.Base(name) != "getprop.txt" || strings.Count(name, "/") > 2 {
 			continue
+		}
+		if tried++; tried > maxCandidates {
+			break
 		}
 		at := b.below(dirOf(name))
 		if at.get("packages.json", "processes.txt", "ps.txt", "dumpsys.txt", "processes.json", "services.txt") != nil {
@@ -77,10 +84,14 @@ func dirOf(name string) string {
 // bugreportMain finds a bugreport's main text and its folder. The report itself names it, or it
 // has one of the names that makers give it.
 func bugreportMain(b *bundle) (dir string, main *bundleFile) {
+	tried := 0
 	for i := range b.files {
 		f := &b.files[i]
 		if path.Base(f.name) != "main_entry.txt" || strings.Count(f.name, "/") > 1 || f.size > 4<<10 {
 			continue
+		}
+		if tried++; tried > maxCandidates {
+			break
 		}
 		text, err := f.bytes(4 << 10)
 		if err != nil {
@@ -91,10 +102,14 @@ func bugreportMain(b *bundle) (dir string, main *bundleFile) {
 			return dirOf(f.name), named
 		}
 	}
+	looked := map[*bundleFile]bool{}
 	for _, pattern := range []string{"dumpstate_*.log", "dumpstate-*.txt", "bugreport-*.txt", "bugreport*.txt", "dumpstate*.txt", "dumpstate*", "dumpsys.txt"} {
 		for _, prefix := range []string{"", "*/", "*/*/"} {
 			for _, f := range b.matching(prefix + pattern) {
-				if base := path.Base(f.name); !strings.Contains(strings.ToLower(base), "dumpstate_log") && isDump(f.head(sniffSize)) {
+				if strings.Contains(strings.ToLower(path.Base(f.name)), "dumpstate_log") || looked[f] || len(looked) >= maxCandidates {
+					continue
+				}
+				if looked[f] = true; isDump(f.head(sniffSize)) {
 					return dirOf(f.name), f
 				}
 			}
@@ -302,9 +317,15 @@ func qfTime(f *bundleFile) time.Time {
 
 // unzip lists a zip archive that lies in the bundle.
 func (a *acquisition) unzip(f *bundleFile) (*bundle, error) {
-	file, err := f.random()
+	if a.archives++; a.archives > maxArchives {
+		return nil, fmt.Errorf("more than %d archives inside", maxArchives)
+	}
+	file, err := a.random(f)
 	if err != nil {
 		return nil, err
+	}
+	if m, ok := file.(*bytesFile); ok && !a.hold(m.size) {
+		return nil, fmt.Errorf("%s: archives inside take more than %d bytes of memory", f.name, maxHeld)
 	}
 	a.dev.files = append(a.dev.files, file)
 	return zipBundle(file, f.name, file.Size())
@@ -360,12 +381,8 @@ func (a *acquisition) intrusionFile(f *bundleFile, depth int) error {
 			}
 		}
 	case isIntrusionLog(head):
-		r, err := f.random()
-		if err != nil {
-			return err
-		}
-		a.dev.files = append(a.dev.files, r)
-		a.dev.texts[scanner.SourceIntrusion] = append(a.dev.texts[scanner.SourceIntrusion], passage{&textFile{file: f, at: r}, 0, r.Size()})
+		// There may be thousands: they are opened one after the other when they are read.
+		a.dev.texts[scanner.SourceIntrusion] = append(a.dev.texts[scanner.SourceIntrusion], passage{&textFile{file: f}, 0, f.size})
 	}
 	return nil
 }
@@ -403,6 +420,7 @@ func openSingles(b *bundle, opt OpenOptions) (*acquired, error) {
 		}
 	}
 	if len(found) == 0 {
+		a.dev.Close()
 		return nil, nil
 	}
 	slices.Sort(found)
@@ -423,6 +441,10 @@ func (a *acquisition) single(f *bundleFile, source uint64, number int) (kind str
 	case isZip(head):
 		return a.singleZip(f, source, number)
 	case isDump(head):
+		if a.dumps++; a.dumps > maxDumps {
+			a.notes.add(fmt.Sprintf("more than %d texts of a dumpstate; the rest is left out", maxDumps), f.name)
+			return "", nil
+		}
 		d, err := a.dumpstate(f)
 		if errors.Is(err, ErrNothingRecognised) {
 			return "", nil
@@ -445,7 +467,7 @@ func (a *acquisition) single(f *bundleFile, source uint64, number int) (kind str
 }
 
 func (a *acquisition) singleZip(f *bundleFile, source uint64, number int) (string, error) {
-	r, err := f.random()
+	r, err := a.random(f)
 	if err != nil {
 		a.notes.add("archives inside that could not be read: "+err.Error(), f.name)
 		return "", nil

@@ -120,18 +120,22 @@ func zipBundle(f io.ReaderAt, name string, size int64) (*bundle, error) {
 			return b.sorted(), nil
 		}
 		seen[clean] = true
-		b.files = append(b.files, bundleFile{name: clean, size: int64(min(e.UncompressedSize64, 1<<62)), mtime: e.Modified, open: openZipEntry(f, e)})
+		b.files = append(b.files, bundleFile{name: clean, size: int64(min(e.UncompressedSize64, 1<<62)), mtime: e.Modified, open: openZipEntry(f, size, e)})
 	}
 	return b.sorted(), nil
 }
 
-// openZipEntry opens an entry: for reading at any place where it is stored as it is.
-func openZipEntry(f io.ReaderAt, e *zip.File) func() (io.ReadCloser, error) {
+// openZipEntry opens an entry of an archive of size bytes: for reading at any place where it is
+// stored as it is.
+func openZipEntry(f io.ReaderAt, size int64, e *zip.File) func() (io.ReadCloser, error) {
 	return func() (io.ReadCloser, error) {
 		if e.Method == zip.Store && e.CompressedSize64 == e.UncompressedSize64 {
 			off, err := e.DataOffset()
 			if err != nil {
 				return nil, fmt.Errorf("zip: %s: %w", e.Name, err)
+			}
+			if off > size || e.UncompressedSize64 > uint64(size-off) {
+				return nil, fmt.Errorf("zip: %s: %d bytes at %d of %d", e.Name, e.UncompressedSize64, off, size)
 			}
 			return sectionFile{io.NewSectionReader(f, off, int64(e.UncompressedSize64))}, nil
 		}

@@ -68,6 +68,7 @@ func Open(ctx context.Context, name string, opt OpenOptions) (scanner.Device, er
 	head := make([]byte, sniffSize)
 	n, err := io.ReadFull(f, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		f.Close()
 		return nil, err
 	}
 	d, err := openFile(ctx, f, name, info.Size(), head[:n], opt)

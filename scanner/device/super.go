@@ -205,10 +205,15 @@ func superTable(win *window, geo superGeometry, at, slot int64) ([]superPartitio
 		return nil, win.bad(h.at, "super partition of %d extents on %d disks", len(extents), len(disks))
 	}
 	var out []superPartition
+	used := int64(0)
 	for _, p := range parts {
 		one, err := h.partition(p, extents, disks, slot)
 		if err != nil {
 			return nil, err
+		}
+		// Each extent is of one partition. Thousands that share thousands would take gigabytes.
+		if used += int64(binary.LittleEndian.Uint32(p[44:])); used > int64(len(extents)) {
+			return nil, win.bad(h.at, "super partition whose partitions have more than its %d extents", len(extents))
 		}
 		out = append(out, one)
 	}

@@ -224,6 +224,7 @@ func TestSuperThatCannotBeSo(t *testing.T) {
 		"of extents 4294967295 to 4294967297 of 2":           func(l [4][]byte) [4][]byte { le.PutUint32(l[0][40:], 1<<32-1); return l },
 		"without a name":                                     func(l [4][]byte) [4][]byte { clear(l[0][:36]); return l },
 		"18446744073709551615 sectors":                       func(l [4][]byte) [4][]byte { le.PutUint64(l[1], 1<<64-1); return l },
+		"more than its 2 extents":                            func(l [4][]byte) [4][]byte { l[0] = append(l[0], l[0]...); return l },
 		"kind 7":                                             func(l [4][]byte) [4][]byte { le.PutUint32(l[1][8:], 7); return l },
 		"on disk 4294967295 of 2":                            func(l [4][]byte) [4][]byte { le.PutUint32(l[1][20:], 1<<32-1); return l },
 		"on 0 disks":                                         func(l [4][]byte) [4][]byte { l[3] = nil; return l },

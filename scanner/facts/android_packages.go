@@ -60,6 +60,31 @@ type appReader struct {
 	system   map[string]bool // signers of any system app
 	raw      map[string]rawApp
 	came     arrivals
+	grants   grantBudget
+	stored   storedRows
+}
+
+// grantBudget bounds the permissions that all apps hold together: many apps of one shared user each
+// hold all of its own.
+type grantBudget struct {
+	used int
+	over bool
+	has  map[int]map[string]bool // of rows that files give permissions to, by their number
+}
+
+// maxGrants is more than three hundred for each of the ten thousand apps that no phone has.
+const maxGrants = 3 << 20
+
+// grant takes so many permissions off what apps may hold together.
+func (r *appReader) grant(n int) bool {
+	if r.grants.used += n; r.grants.used <= maxGrants {
+		return true
+	}
+	if !r.grants.over {
+		r.grants.over = true
+		r.apps.partial = append(r.apps.partial, "more than "+strconv.Itoa(maxGrants)+" permissions of all apps together")
+	}
+	return false
 }
 
 // rawApp is what classification needs and a row does not show.
@@ -173,6 +198,14 @@ func (r *appReader) dumped(a *App, p *parse.DumpedPackage, shared *parse.DumpedS
 	a.Requested = shortNames(p.Requested)
 	granted := map[string]bool{}
 	take := func(h *parse.PermissionHolder) {
+		n := len(h.Install)
+		for _, u := range h.Users {
+			n += len(u.Runtime)
+		}
+		if !r.grant(n) {
+			r.unread(a, "there are too many permissions", "granted", "groups")
+			return
+		}
 		for _, g := range h.Install {
 			granted[g.Name] = granted[g.Name] || g.Granted
 		}
@@ -276,6 +309,12 @@ func grantedNames(granted map[string]bool) []string {
 
 // handlers takes from the resolver tables what apps answer to.
 func (r *appReader) handlers(d *parse.PackageDump) {
+	packages := map[string]*parse.DumpedPackage{}
+	for i := range d.Packages {
+		if p := &d.Packages[i]; packages[p.Name] == nil {
+			packages[p.Name] = p
+		}
+	}
 	each := func(t *parse.ResolverTable, action string, set func(a *App, h parse.IntentHandler)) {
 		if t == nil {
 			return
@@ -290,7 +329,7 @@ func (r *appReader) handlers(d *parse.PackageDump) {
 		shown := h.Filter == nil || slices.ContainsFunc(h.Filter.Categories, func(c string) bool {
 			return c == "android.intent.category.LAUNCHER" || c == "android.intent.category.LEANBACK_LAUNCHER"
 		})
-		a.Launcher = a.Launcher || shown && !r.componentOff(d, a.Package, h.Class)
+		a.Launcher = a.Launcher || shown && !componentOff(packages[a.Package], h.Class)
 	})
 	each(d.Receivers, "android.intent.action.BOOT_COMPLETED", func(a *App, _ parse.IntentHandler) { a.BootReceiver = true })
 	for _, action := range []string{"android.provider.Telephony.SMS_RECEIVED", "android.provider.Telephony.SMS_DELIVER"} {
@@ -318,23 +357,19 @@ func (r *appReader) handlers(d *parse.PackageDump) {
 }
 
 // componentOff reports whether a component is switched off for every user that has the package.
-func (r *appReader) componentOff(d *parse.PackageDump, pkg, class string) bool {
-	for i := range d.Packages {
-		p := &d.Packages[i]
-		if p.Name != pkg {
-			continue
-		}
-		off := 0
-		installed := 0
-		for _, u := range p.Users {
-			if u.Installed {
-				installed++
-				if slices.Contains(u.Disabled, class) {
-					off++
-				}
+func componentOff(p *parse.DumpedPackage, class string) bool {
+	if p == nil {
+		return false
+	}
+	off := 0
+	installed := 0
+	for _, u := range p.Users {
+		if u.Installed {
+			installed++
+			if slices.Contains(u.Disabled, class) {
+				off++
 			}
 		}
-		return installed > 0 && off == installed
 	}
-	return false
+	return installed > 0 && off == installed
 }

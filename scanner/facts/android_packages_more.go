@@ -44,7 +44,7 @@ func (r *appReader) database() error {
 		p := &db.Packages[i]
 		a, fresh := r.app(p.Name, packagesXML)
 		if fresh {
-			r.stored(a, p, replaced[p.Name], shared)
+			r.setting(a, p, replaced[p.Name], shared)
 		}
 		r.certificates(a, p.Signers)
 	}
@@ -88,7 +88,7 @@ func (r *appReader) packagesList() error {
 	return nil
 }
 
-func (r *appReader) stored(a *App, p *parse.PackageSetting, replaced bool, shared map[int]string) {
+func (r *appReader) setting(a *App, p *parse.PackageSetting, replaced bool, shared map[int]string) {
 	a.UID, a.CodePath, a.VersionCode, a.TargetSDK = p.UID, p.CodePath, p.Version, p.TargetSDK
 	if p.Shared {
 		a.SharedUID = shared[p.UID]
@@ -126,8 +126,13 @@ func (r *appReader) certificates(a *App, certs []parse.PackageCert) {
 	}
 }
 
+const maxCertificates = 64 // digests of one app
+
 func (a *App) addCertificate(digests ...string) {
 	for _, d := range digests {
+		if len(a.Certificates) >= maxCertificates {
+			return
+		}
 		if d = strings.ToLower(d); d != "" && !slices.Contains(a.Certificates, d) {
 			a.Certificates = append(a.Certificates, d)
 		}
@@ -188,12 +193,6 @@ func (r *appReader) restriction(user int, u parse.UserPackage) {
 	r.raw[u.Name] = raw
 }
 
-// grantsOf reports whether grants are an app's: they are kept by package, by shared user, or
-// since Android 15 by app id.
-func grantsOf(a *App, g *parse.RuntimeGrants) bool {
-	return g.Package != "" && a.Package == g.Package || g.Shared != "" && a.SharedUID == g.Shared || g.AppID >= 0 && g.Package == "" && g.Shared == "" && a.UID == g.AppID
-}
-
 func (r *appReader) runtimeGrants(name string) {
 	b, err := scanner.ReadFile(r.in.Device.FS(), name, maxSystemXML)
 	if err != nil {
@@ -211,17 +210,63 @@ func (r *appReader) runtimeGrants(name string) {
 	if err != nil {
 		r.apps.partial = append(r.apps.partial, name+": "+err.Error())
 	}
-	for _, g := range list {
+	for i := range list {
+		for _, at := range r.holders(&list[i]) {
+			r.give(at, list[i].Grants)
+		}
+	}
+}
+
+// holders are the rows that grants are of: grants are kept by package, by shared user, or since Android
+// 15 by app id.
+func (r *appReader) holders(g *parse.RuntimeGrants) []int {
+	if r.stored.byUID == nil {
+		r.stored = storedRows{map[string][]int{}, map[int][]int{}}
 		for i := range r.apps.rows {
-			a := &r.apps.rows[i]
-			if a.Where != packagesXML || !grantsOf(a, &g) {
-				continue
+			if a := &r.apps.rows[i]; a.Where == packagesXML {
+				r.stored.byShared[a.SharedUID] = append(r.stored.byShared[a.SharedUID], i)
+				r.stored.byUID[a.UID] = append(r.stored.byUID[a.UID], i)
 			}
-			for _, p := range g.Grants {
-				if short := strings.TrimPrefix(p.Name, "android.permission."); p.Granted && !slices.Contains(a.Granted, short) {
-					a.Granted = append(a.Granted, short)
-				}
-			}
+		}
+	}
+	switch i, ok := r.apps.index[g.Package]; {
+	case g.Package != "" && ok && r.apps.rows[i].Where == packagesXML:
+		return []int{i}
+	case g.Package == "" && g.Shared != "":
+		return r.stored.byShared[g.Shared]
+	case g.Package == "" && g.AppID >= 0:
+		return r.stored.byUID[g.AppID]
+	}
+	return nil
+}
+
+// storedRows are the rows of packages.xml by what they share.
+type storedRows struct {
+	byShared map[string][]int
+	byUID    map[int][]int
+}
+
+// give adds permissions that files say an app was given.
+func (r *appReader) give(at int, grants []parse.GrantEntry) {
+	a, has := &r.apps.rows[at], r.grants.has[at]
+	if !r.grant(len(grants)) {
+		r.unread(a, "there are too many permissions", "granted", "groups")
+		return
+	}
+	if has == nil {
+		if r.grants.has == nil {
+			r.grants.has = map[int]map[string]bool{}
+		}
+		has = map[string]bool{}
+		for _, p := range a.Granted {
+			has[p] = true
+		}
+		r.grants.has[at] = has
+	}
+	for _, p := range grants {
+		if short := strings.TrimPrefix(p.Name, "android.permission."); p.Granted && !has[short] {
+			has[short] = true
+			a.Granted = append(a.Granted, short)
 		}
 	}
 }

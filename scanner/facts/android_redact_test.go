@@ -105,3 +105,12 @@ func TestRedactionOfProbes(t *testing.T) {
 		}
 	}
 }
+
+// Patterns for text find no secret in the binary form, so none of it is kept.
+func TestSavedNetworksInBinaryAreNotKept(t *testing.T) {
+	t.Parallel()
+	const name = "/data/misc/apexdata/com.android.wifi/WifiConfigStore.xml"
+	if out := facts.Redact(name, []byte("ABX\x00\x10\x32\xff\xff\x00\x0cPreSharedKey\x00\x08hunter22")); strings.Contains(string(out), "hunter22") {
+		t.Errorf("%q", out)
+	}
+}

@@ -42,7 +42,10 @@ type DumpSection struct {
 	Priority string // of a service: CRITICAL, HIGH, or NORMAL where the dump does not say
 	// Offset and Length tell where the output lies, without title and end marks.
 	Offset, Length int64
-	Duration       time.Duration // 0 where the dump does not say
+	// Whole is the length up to the service's own end mark where that came behind what looks like the
+	// start of others, else 0. Those may stand in the service's own text, or the mark in theirs.
+	Whole    int64
+	Duration time.Duration // 0 where the dump does not say
 	// Complete: an end mark of its own closes it. Services have none before Android 8, files none
 	// in some; in a report without them a section that the next one follows counts as complete.
 	Complete bool
@@ -81,13 +84,14 @@ type dumpIndexer struct {
 	rule    int64           // where a line of only dashes or "=" starts that stands right before, -1 none
 	banner  bool            // that line is of "="
 	listing bool            // inside the list of running services
+	cut     map[string]int  // the last section of each service that another one cut off
 	header  dumpHeaderReader
 }
 
 // IndexDumpstate reads r once, to its end, in constant memory. The error is one of r; the index
 // of what came before it is given too. A text that is no dumpstate gives no sections.
 func IndexDumpstate(r io.Reader) (*Dumpstate, error) {
-	x := &dumpIndexer{d: &Dumpstate{}, open: -1, wrapper: -1, rule: -1}
+	x := &dumpIndexer{d: &Dumpstate{}, open: -1, wrapper: -1, rule: -1, cut: map[string]int{}}
 	x.header.to = &x.d.Header
 	in := bufio.NewReaderSize(r, 64<<10)
 	var err error
@@ -185,8 +189,8 @@ func (x *dumpIndexer) dashes(text []byte) {
 		if d, what, ok := dumpDuration(rest); ok {
 			name, isService := strings.CutPrefix(what, "dumpsys ")
 			name, _, _ = strings.Cut(name, ",")
-			if isService {
-				x.ends(d, func(s *DumpSection) bool { return s.Service == name && name != "" })
+			if isService && !x.ends(d, func(s *DumpSection) bool { return s.Service == name && name != "" }) {
+				x.endsLate(name)
 			}
 		}
 		return
@@ -263,13 +267,16 @@ func (x *dumpIndexer) close(end int64, complete bool) {
 	if x.open >= 0 {
 		s := &x.d.Sections[x.open]
 		s.Length, s.Complete = max(0, end-s.Offset), complete
+		if s.Service != "" && !complete {
+			x.cut[s.Service] = x.open
+		}
 	}
 	x.open = -1
 }
 
 // ends takes an end mark. One that names another section is text that looks like it, or ends the
-// dumpsys around services.
-func (x *dumpIndexer) ends(d time.Duration, names func(*DumpSection) bool) {
+// dumpsys around services: false.
+func (x *dumpIndexer) ends(d time.Duration, names func(*DumpSection) bool) bool {
 	switch {
 	case x.open >= 0 && names(&x.d.Sections[x.open]):
 		s := &x.d.Sections[x.open]
@@ -280,6 +287,18 @@ func (x *dumpIndexer) ends(d time.Duration, names func(*DumpSection) bool) {
 		s := &x.d.Sections[x.wrapper]
 		s.Duration, s.Complete, x.marked[s.kind()] = d, true, true
 		x.wrapper = -1
+	default:
+		return false
+	}
+	return true
+}
+
+// endsLate takes the end mark of a service that seemed to have lost its end to another section.
+func (x *dumpIndexer) endsLate(name string) {
+	if i, ok := x.cut[name]; ok {
+		s := &x.d.Sections[i]
+		s.Whole = x.offset - s.Offset
+		delete(x.cut, name)
 	}
 }
 

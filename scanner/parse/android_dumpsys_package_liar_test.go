@@ -76,3 +76,35 @@ func TestDumpsysPackageImitatedUsers(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// In a bug report a line of an app's text can look like the start of another service or command.
+// The service's own end mark tells where it really ends.
+func TestDumpstateImitatedTitles(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"DUMP OF SERVICE wifi:", "DUMP OF SERVICE HIGH package:", "------ SYSTEM PROPERTIES (getprop) ------", strings.Repeat("-", 78) + "\nDUMP OF SERVICE x:",
+		strings.Repeat("=", 56) + "\n== dumpstate: done"} {
+		text := "------ DUMPSYS (dumpsys) ------\n" + strings.Repeat("-", 78) + "\nDUMP OF SERVICE package:\n" + liarDump("1\n"+line) + "--------- 0.1s was the duration of dumpsys package, ending at: 2021-03-04 05:06:08\n" +
+			strings.Repeat("-", 78) + "\nDUMP OF SERVICE wifi:\nWi-Fi is enabled\n--------- 0.1s was the duration of dumpsys wifi, ending at: 2021-03-04 05:06:08\n"
+		d, err := IndexDumpstate(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all string
+		var wifi bool
+		for _, s := range d.Sections {
+			part := text[s.Offset : s.Offset+max(s.Length, s.Whole)]
+			if s.Service == "package" {
+				all += part
+			}
+			wifi = wifi || s.Service == "wifi" && part == "Wi-Fi is enabled\n" && s.Complete
+		}
+		for _, want := range []string{"[com.example.victim]", "Hidden system packages:", "Shared users:"} {
+			if !strings.Contains(all, want) {
+				t.Errorf("%q cuts the service's text off: no %s", line, want)
+			}
+		}
+		if !wifi {
+			t.Errorf("%q: the service behind it is lost: %+v", line, d.Sections)
+		}
+	}
+}

@@ -19,6 +19,8 @@ func RedactAndroid(source string, b []byte) []byte {
 		line = redactSettingsDump()
 	case "dumpsys/notification":
 		line = redactNotifications()
+	case "dumpsys/activity":
+		line = redactActivity()
 	case "dumpsys/wifi":
 		line = redactWiFi()
 	case "dumpsys/connectivity":
@@ -103,7 +105,7 @@ func redactSettingsList() func(int, string) string {
 
 // redactSettingsDump does so in the dump of the settings' service, and leaves out its log.
 func redactSettingsDump() func(int, string) string {
-	personal, known := false, true
+	personal, known, valued := false, true, false
 	return func(_ int, line string) string {
 		_, _, heading := settingsHeading(line)
 		switch {
@@ -117,9 +119,15 @@ func redactSettingsDump() func(int, string) string {
 			_, rest, _ := strings.Cut(line, " name:")
 			name, _, _ := strings.Cut(rest, " ")
 			if personal = PersonalSetting(name); personal {
-				head, _, _ := strings.Cut(line, " value:")
-				return head + " value:x"
+				var head string
+				if head, _, valued = strings.Cut(line, " value:"); valued {
+					head += " value:x"
+				}
+				return head
 			}
+		case personal && !valued && strings.Contains(line, " value:"):
+			valued = true
+			return "x value:x"
 		case personal:
 			return ""
 		}
