@@ -322,24 +322,47 @@ func emulatorSigns(p *properties, r *AndroidSystem) []string {
 	return out
 }
 
-// disagreements finds properties that name different builds, models or lock states. A partition
-// may come from another build of the same release: brand and device have to agree.
+// brandFamilies are brands of phones by the maker whose images bear several of them.
+var brandFamilies = map[string]string{
+	"google": "google", "samsung": "samsung", "xiaomi": "xiaomi", "redmi": "xiaomi", "poco": "xiaomi", "blackshark": "xiaomi", "huawei": "huawei", "honor": "huawei",
+	"oppo": "oppo", "realme": "oppo", "oneplus": "oppo", "oplus": "oppo", "vivo": "vivo", "iqoo": "vivo", "motorola": "motorola", "lenovo": "motorola", "nokia": "nokia", "hmd": "nokia",
+	"hmd global": "nokia", "sony": "sony", "lge": "lg", "lg": "lg", "asus": "asus", "htc": "htc", "tcl": "tcl", "alcatel": "tcl", "zte": "zte", "nubia": "zte", "infinix": "transsion",
+	"tecno": "transsion", "itel": "transsion", "nothing": "nothing", "fairphone": "fairphone", "essential": "essential", "meizu": "meizu", "sharp": "sharp",
+}
+
+// otherDevice reports whether two fingerprints cannot be of one device. Makers build parts for
+// many models at once, under the name of a board or of a sister brand (hi3660/hi3660, Redmi and
+// POCO): that tells nothing. Two phone makers on one device do, and so do two models of Google's,
+// which builds all parts of each model together.
+func otherDevice(a, b string) bool {
+	brandA, deviceA := fingerprintOf(a)
+	brandB, deviceB := fingerprintOf(b)
+	familyA, familyB := brandFamilies[brandA], brandFamilies[brandB]
+	if familyA == "" || familyB == "" || genericBuild(a) || genericBuild(b) {
+		return false
+	}
+	return familyA != familyB || familyA == "google" && deviceA != deviceB
+}
+
+// fingerprintOf gives brand and device of a fingerprint, in lower case.
+func fingerprintOf(fingerprint string) (brand, device string) {
+	words := strings.Split(strings.ToLower(strings.SplitN(fingerprint, ":", 2)[0]), "/")
+	if len(words) != 3 {
+		return "", ""
+	}
+	return words[0], words[2]
+}
+
+// disagreements finds properties that name different builds, makers or lock states. A partition
+// may come from another build of the same release.
 func disagreements(p *properties, r *AndroidSystem) []string {
 	var out []string
-	device := func(fingerprint string) string {
-		parts := strings.SplitN(fingerprint, ":", 2)
-		words := strings.Split(parts[0], "/")
-		if len(words) != 3 {
-			return ""
-		}
-		return words[0] + "/" + words[2]
-	}
-	own := device(r.Fingerprint)
 	for _, name := range []string{"ro.vendor.build.fingerprint", "ro.odm.build.fingerprint", "ro.bootimage.build.fingerprint", "ro.product.build.fingerprint"} {
 		v := p.get(name)
-		// Images that serve many devices carry names of their own.
-		if d := device(v); d != "" && own != "" && d != own && !genericBuild(v) && !genericBuild(r.Fingerprint) && r.CustomOS == "" {
-			out = append(out, name+" is of "+d+", the build of "+own)
+		if r.CustomOS == "" && otherDevice(v, r.Fingerprint) {
+			brand, device := fingerprintOf(v)
+			own, ownDevice := fingerprintOf(r.Fingerprint)
+			out = append(out, name+" is of "+brand+"/"+device+", the build of "+own+"/"+ownDevice)
 		}
 	}
 	if state := p.get("ro.boot.vbmeta.device_state"); state == "unlocked" && r.VerifiedBoot == "green" {
