@@ -164,17 +164,24 @@ func markCovers(rows []AndroidMount) {
 	for i := range rows {
 		r := &rows[i]
 		r.FromData = r.FromData || strings.HasPrefix(r.Source, "/data/") || data != "" && r.Source == data && r.Target != "/data"
-		inside := r.Partition != "" && r.Partition != "apex" && strings.Count(r.Target, "/") > 1
+		// A whole partition is covered by what `adb remount` lays over it.
+		inside := r.Partition != "" && r.Partition != "apex" && (strings.Count(r.Target, "/") > 1 || r.FSType == "overlay" && r.FromData)
 		r.Covers = inside && (r.FSType == "tmpfs" || r.FSType == "overlay" || r.FromData || r.Tool != "")
 		r.Maker = r.Maker && !r.FromData
 	}
 }
+
+// writableFolders are where layers of overlays lie that can be written to: the data partition,
+// and where `adb remount` keeps changes of partitions that are read-only.
+var writableFolders = []string{"/data/", "/mnt/scratch/", "/cache/overlay/"}
 
 // layersOnData reports whether a folder on the data partition is a layer of an overlay.
 func layersOnData(m parse.Mount) bool {
 	return slices.ContainsFunc(slices.Concat(m.Options, m.SuperOptions), func(o string) bool {
 		key, value, _ := strings.Cut(o, "=")
 		return slices.Contains([]string{"lowerdir", "upperdir", "lowerdir+", "datadir+"}, key) &&
-			slices.ContainsFunc(strings.Split(value, ":"), func(dir string) bool { return strings.HasPrefix(dir, "/data/") })
+			slices.ContainsFunc(strings.Split(value, ":"), func(dir string) bool {
+				return slices.ContainsFunc(writableFolders, func(w string) bool { return strings.HasPrefix(dir, w) })
+			})
 	})
 }
