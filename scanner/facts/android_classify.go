@@ -194,15 +194,29 @@ func (r *appReader) makersSigner(a *App) bool {
 }
 
 // isPreload recognises what makers put on the data partition: it says no installer, and its
-// signer also signs apps of the system, or it came as the device was set up, or first started.
-// The package manager itself puts apps into /data/app only, so that others came with the system.
+// signer also signs apps of the system, or it came as the device was set up, or first started, or
+// it lies where the package manager installs nothing.
 func (r *appReader) isPreload(a *App, raw rawApp) bool {
 	const installReasonDeviceSetup = 3
 	if a.Installer != "" || a.Initiator != "" {
 		return false
 	}
-	elsewhere := strings.HasPrefix(a.CodePath, "/data/") && !strings.HasPrefix(a.CodePath, "/data/app/") && !strings.HasPrefix(a.CodePath, "/data/app-private/") && !strings.HasPrefix(a.CodePath, "/data/local/")
-	return r.makersSigner(a) || raw.reason == installReasonDeviceSetup || elsewhere || raw.early
+	return r.makersSigner(a) || raw.reason == installReasonDeviceSetup || raw.early || notInstalledThere(a)
+}
+
+// notInstalledThere reports whether an app of the data partition lies in a folder that the package
+// manager does not make: it installs into /data/app alone, into folders with a random name (~~...)
+// or that of the package. Makers copy whole folders of their own there as a device first starts:
+// /data/app/MIUICompassGlobal.
+func notInstalledThere(a *App) bool {
+	rest, data := strings.CutPrefix(a.CodePath, "/data/")
+	if !data || strings.HasPrefix(rest, "local/") || strings.HasPrefix(rest, "app-private/") {
+		return false
+	}
+	folder, installed := strings.CutPrefix(rest, "app/")
+	folder, _, _ = strings.Cut(folder, "/")
+	own := strings.HasPrefix(folder, "~~") || strings.HasPrefix(folder, "vmdl") || strings.HasPrefix(folder, a.Package+"-") || strings.HasPrefix(folder, a.Package+".apk")
+	return !installed || !own
 }
 
 func (r *appReader) age(a *App) {
