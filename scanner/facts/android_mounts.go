@@ -98,7 +98,8 @@ func partitionOf(target string) string {
 // starts: regional and carrier content, settings of a theme, and the modem's data.
 var makerOverlays = []string{"/system/etc/hosts", "/product/overlay", "/vendor/overlay", "/system/product/overlay", "/odm/overlay", "/my_", "/mnt/", "/prism", "/optics", "/omr", "/cust",
 	"/hw_product", "/vendor/hw_odm", "/product/region_comm", "/version", "/preload", "/preas", "/preavs", "/odm/radio", "/oem", "/system/carrier", "/vendor/firmware", "/vendor/bt_firmware",
-	"/vendor/dsp", "/vendor/rfs", "/vendor/vm-system", "/vendor/spunvm", "/vendor/etc/audio", "/product/priv-app", "/product/app", "/product/data-app", "/product/pangu", "/system/app", "/system/priv-app"}
+	"/vendor/dsp", "/vendor/rfs", "/vendor/vm-system", "/vendor/spunvm", "/vendor/etc/audio", "/product/priv-app", "/product/app", "/product/data-app", "/product/pangu", "/system/app", "/system/priv-app",
+	"/system_ext/framework/oplusex", "/system_ext/lib/oplusex", "/system_ext/lib64/oplusex"}
 
 func androidMount(m parse.Mount, where string) AndroidMount {
 	r := AndroidMount{Target: m.Target, Source: m.Source, FSType: m.FSType, Options: m.Options, Partition: partitionOf(m.Target), Where: at(where, m.Line)}
