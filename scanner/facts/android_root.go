@@ -73,7 +73,8 @@ type rootLook struct {
 	build  string // build type: engineering builds have a su of their own
 	// open is what says that a system may have been put on the device that its maker did not make:
 	// the state of its boot loader. Root needs that, and it is no root.
-	open string
+	open      string
+	rewritten bool // properties are not what the boot loader passed
 }
 
 func collectRootSigns(ctx context.Context, in *scanner.Input) scanner.Table {
@@ -83,6 +84,7 @@ func collectRootSigns(ctx context.Context, in *scanner.Input) scanner.Table {
 		if sys[0].Unlocked {
 			l.open = "unlocked boot loader"
 		}
+		l.rewritten = slices.ContainsFunc(sys[0].Inconsistent, func(s string) bool { return strings.Contains(s, bootLoaderSays) })
 	}
 	l.files()
 	l.listed()
@@ -248,6 +250,9 @@ func (l *rootLook) properties() {
 	}
 	if l.open != "" {
 		l.add(RootSign{Kind: "property", Name: l.open, Class: "root", Weight: 20, Where: string(scanner.SourceGetprop)})
+	}
+	if l.rewritten {
+		l.add(RootSign{Kind: "property", Name: "rewritten ro.boot", Class: "hide", Weight: 60, Where: string(scanner.SourceGetprop)})
 	}
 	for _, row := range p.rows {
 		name := row.Name
