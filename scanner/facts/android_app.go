@@ -8,10 +8,10 @@ type AppTraits struct {
 	Label      string `expr:"label" json:"label,omitempty" doc:"name that people see; empty when no source tells it"`
 	System     bool   `expr:"system" json:"system,omitempty" doc:"part of the system image, updated or not"`
 	Preload    bool   `expr:"preload" json:"preload,omitempty" doc:"the maker put it on the data partition: no installer, and the platform's or another preload's signer or the date of the first start"`
-	Source     string `expr:"source" json:"source" doc:"system, preload, store, oem_store, open_store (F-Droid and others), mdm, adb, browser, messenger, file_manager, installer (the system's own, started by nobody known), app (another app), unknown"`
-	Sideloaded bool   `expr:"sideloaded" json:"sideloaded,omitempty" doc:"came by none of system, preload, store, oem_store, mdm"`
+	Source     string `expr:"source" json:"source" doc:"system, preload, store, oem_store, open_store (F-Droid and others), mdm, adb (before Android 8 such an app is told as installer), browser, messenger, file_manager, installer (the system's own, started by nobody known), moved (from another phone, by the maker's program for that), app (another app), unknown"`
+	Sideloaded bool   `expr:"sideloaded" json:"sideloaded,omitempty" doc:"came by none of system, preload, store, oem_store, mdm, moved"`
 	SignerKind string `expr:"signer_kind" json:"signer_kind,omitempty" doc:"platform (as the system itself), debug, testkey (published AOSP keys; in dumps by the short hash), leaked (platform keys that became known), own; empty when not told"`
-	Known      string `expr:"known" json:"known,omitempty" doc:"what a well-known app of that id is: assistive, browser, store, oem_store, open_store, installer, adb, mdm, remote_access, root_manager, hook_manager, root_hider, vpn, backup, attack_tool, cloner, companion, launcher, keyboard, security, messenger, file_manager, updater, automation, parental, password_manager"`
+	Known      string `expr:"known" json:"known,omitempty" doc:"what a well-known app of that id is: assistive, browser, store, oem_store, open_store, installer, adb, mdm, remote_access, root_manager, hook_manager, root_hider, vpn, backup, attack_tool, cloner, companion, launcher, keyboard, security, messenger, file_manager, updater, automation, parental, password_manager, mover (takes apps from an old phone to a new one), profile (makes a work profile for the person alone)"`
 	Disabled   bool   `expr:"disabled" json:"disabled,omitempty" doc:"switched off for every user that has it"`
 	AgeDays    int    `expr:"age_days" json:"age_days" doc:"days from its first installation to when the device was seen; -1 unknown"`
 }

@@ -77,6 +77,19 @@ func TestWhereAppsCameFrom(t *testing.T) {
 		{"by another app", "app", true, []string{data, "installerPackageName=com.example.dropper", "initiatingPackageName=com.example.dropper", signers(ownSigner)}},
 		{"as if by the store", "adb", true, []string{data, "installerPackageName=com.android.vending", "initiatingPackageName=com.android.shell", signers(ownSigner)}},
 		{"a maker's preload on the data partition", "preload", false, []string{data, signers(platformSigner)}},
+		{"a preload of somebody else's, in a folder that the package manager does not install into", "preload", false, []string{"codePath=/data/hw_init/version/region_comm/app/X", signers(ownSigner)}},
+		{"a preload of somebody else's, in a folder that somebody else made", "preload", false, []string{"codePath=/data/app/MusicGlobal", signers(ownSigner)}},
+		{"by a cable, before Android 11", "adb", true, []string{"codePath=/data/app/com.example.app-Zk3x1y==", signers(ownSigner)}},
+		{"by a cable, not yet moved to its place", "adb", true, []string{"codePath=/data/app/vmdl1234.tmp", signers(ownSigner)}},
+		{"from a browser, wherever it lies", "browser", true, []string{"codePath=/data/app/MusicGlobal", "installerPackageName=com.android.chrome", signers(ownSigner)}},
+		{"a preload of somebody else's, installed before the clock was set", "preload", false, []string{data, "firstInstallTime=2015-01-01 08:00:41", signers(ownSigner)}},
+		{"the same, west of Greenwich", "preload", false, []string{data, "firstInstallTime=2008-12-31 18:00:00", signers(ownSigner)}},
+		{"by a cable, on a first day of a later year", "adb", true, []string{data, "firstInstallTime=2021-01-01 08:00:41", signers(ownSigner)}},
+		{"by a cable, and the time is not told", "adb", true, []string{data, "firstInstallTime=1970-01-01 05:30:00", signers(ownSigner)}},
+		{"by a cable, into a folder of the shell's", "adb", true, []string{"codePath=/data/local/tmp/x", signers(ownSigner)}},
+		{"by hand, with an installer of the maker's", "installer", true, []string{data, "installerPackageName=com.acme.packageinstaller", signers(ownSigner)}},
+		{"from the old phone", "moved", false, []string{data, "installerPackageName=com.sec.android.easyMover", signers(ownSigner)}},
+		{"as if by the store, by somebody else", "app", true, []string{data, "installerPackageName=com.android.vending", "initiatingPackageName=com.example.dropper", signers(ownSigner)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +97,7 @@ func TestWhereAppsCameFrom(t *testing.T) {
 			if a.Source != c.source || a.Sideloaded != c.sideloaded || a.Preload != (c.source == "preload") {
 				t.Errorf("source %q, sideloaded %v, preload %v", a.Source, a.Sideloaded, a.Preload)
 			}
-			if wantMismatch := c.name == "as if by the store"; a.InstallerMismatch != wantMismatch {
+			if wantMismatch := strings.HasPrefix(c.name, "as if by the store"); a.InstallerMismatch != wantMismatch {
 				t.Errorf("mismatch %v", a.InstallerMismatch)
 			}
 		})
@@ -278,5 +291,32 @@ func TestSwitchesThatWereNotToldAreUnread(t *testing.T) {
 	}
 	if row.Unread.Unread["developer"] != "" {
 		t.Error("a global setting that is not set has its default")
+	}
+}
+
+// A maker's program that is no part of the system, but has its signer, may act for a store. A key
+// that is published makes nobody the maker, though the system is signed with it.
+func TestSignersOfMakers(t *testing.T) {
+	t.Parallel()
+	const data = "codePath=/data/app/~~x==/p-y=="
+	packages := func(signer string) string {
+		return dumped("com.maker.mover", "userId=10100", data, signers(signer)) +
+			dumped("com.example.app", "userId=10101", data, "installerPackageName=com.android.vending", "initiatingPackageName=com.maker.mover", signers(ownSigner)) +
+			dumped("com.android.extra", "userId=10102", data, signers(signer))
+	}
+	apps := appsOf(t, phone(packages(platformSigner), ""))
+	if a := apps["com.example.app"]; a.InstallerMismatch || a.Source != "store" {
+		t.Errorf("restored by the maker's program: source %q, mismatch %v", a.Source, a.InstallerMismatch)
+	}
+	if a := apps["com.android.extra"]; a.Source != "preload" || a.PosesAs != "" {
+		t.Errorf("the maker's own: source %q, poses as %q", a.Source, a.PosesAs)
+	}
+	const published = "b4addb29"
+	apps = appsOf(t, strings.ReplaceAll(phone(packages(published), ""), platformSigner, published))
+	if a := apps["com.example.app"]; !a.InstallerMismatch {
+		t.Error("anybody's program may act for the store where the system has a published key")
+	}
+	if a := apps["com.android.extra"]; a.Source != "adb" || a.PosesAs != "Android" {
+		t.Errorf("signed with a published key: source %q, poses as %q", a.Source, a.PosesAs)
 	}
 }

@@ -100,6 +100,10 @@ func (r *appReader) sharesSystemSigner(a *App) bool {
 	return r.signedLike(a, func(s string) bool { return r.system[s] })
 }
 
+// installerNamesItself is the first API level whose own installer writes down that it was the one.
+// Before, an app that a person installed from a file has no more of an installer than one by adb.
+const installerNamesItself = 26
+
 // origin tells where an app came from. What an installer says of itself is believed unless
 // Android noted that somebody else asked for the installation.
 func (r *appReader) origin(a *App) {
@@ -122,7 +126,9 @@ func (r *appReader) origin(a *App) {
 		a.Source = "mdm"
 	case byShell(a.Installer), byShell(a.Initiator):
 		a.Source = "adb"
-	case installer == "installer":
+	case installer == "mover":
+		a.Source = "moved"
+	case installer == "installer", strings.HasSuffix(a.Installer, ".packageinstaller"):
 		a.Source = r.byHand(a)
 	case installer == "browser", installer == "messenger", installer == "file_manager":
 		a.Source = installer
@@ -133,8 +139,10 @@ func (r *appReader) origin(a *App) {
 		}
 	case r.isPreload(a, raw):
 		a.Source = "preload"
-	case raw.told && r.apps.sdk > 0:
+	case raw.told && r.apps.sdk >= installerNamesItself:
 		a.Source = "adb" // an installation without an installer is one by adb, or by root
+	case raw.told && r.apps.sdk > 0:
+		a.Source = "installer"
 	default:
 		a.Source = "unknown"
 	}
@@ -142,7 +150,7 @@ func (r *appReader) origin(a *App) {
 		a.Source = "app"
 	}
 	a.Preload = a.Source == "preload"
-	a.Sideloaded = !slices.Contains([]string{"system", "preload", "store", "oem_store", "mdm", "unknown"}, a.Source)
+	a.Sideloaded = !slices.Contains([]string{"system", "preload", "store", "oem_store", "mdm", "moved", "unknown"}, a.Source)
 	a.SilentInstall = a.Source == "app" && a.Installer != "" && a.Initiator == a.Installer && !a.InstallerMismatch && raw.initAsk && r.mayInstall(a.Installer)
 	if a.Source == "unknown" {
 		r.unread(a, "no source tells who installed it", "source", "sideloaded")
@@ -152,15 +160,15 @@ func (r *appReader) origin(a *App) {
 	}
 }
 
-// trustedInitiator is an installer that may act for a store: the store's own parts, the system's
-// installer on behalf of a person, and set-up.
+// trustedInitiator is an installer that may act for a store: the store's own parts, set-up, and
+// programs of the maker's, also those that came from its store.
 func (r *appReader) trustedInitiator(pkg string) bool {
 	switch knownApps[pkg] {
 	case "store", "oem_store", "mdm":
 		return true
 	}
-	if a := r.apps.get(pkg); a != nil && (a.System || inSystem(a.CodePath)) {
-		return knownApps[pkg] != "installer" && pkg != "com.android.shell"
+	if a := r.apps.get(pkg); a != nil && (a.System || inSystem(a.CodePath) || r.makersSigner(a)) {
+		return knownApps[pkg] != "installer" && !strings.HasSuffix(pkg, ".packageinstaller") && pkg != "com.android.shell"
 	}
 	return false
 }
@@ -186,14 +194,35 @@ func (r *appReader) byHand(a *App) string {
 	return "installer"
 }
 
+// makersSigner reports whether an app has a signer of the system that is nobody else's.
+func (r *appReader) makersSigner(a *App) bool {
+	return a.SignerKind == "platform" || a.SignerKind != "testkey" && a.SignerKind != "debug" && r.sharesSystemSigner(a)
+}
+
 // isPreload recognises what makers put on the data partition: it says no installer, and its
-// signer also signs apps of the system, or it came as the device was set up.
+// signer also signs apps of the system, or it came as the device was set up, or first started, or
+// it lies where the package manager installs nothing.
 func (r *appReader) isPreload(a *App, raw rawApp) bool {
 	const installReasonDeviceSetup = 3
 	if a.Installer != "" || a.Initiator != "" {
 		return false
 	}
-	return a.SignerKind == "platform" || r.sharesSystemSigner(a) || raw.reason == installReasonDeviceSetup && !r.suspect(a)
+	return r.makersSigner(a) || notInstalledThere(a) || (raw.early || raw.reason == installReasonDeviceSetup) && !r.suspect(a)
+}
+
+// notInstalledThere reports whether an app of the data partition lies in a folder that the package
+// manager does not make: it installs into /data/app alone, into folders with a random name (~~...)
+// or that of the package. Makers copy whole folders of their own there as a device first starts:
+// /data/app/MIUICompassGlobal.
+func notInstalledThere(a *App) bool {
+	rest, data := strings.CutPrefix(a.CodePath, "/data/")
+	if !data || strings.HasPrefix(rest, "local/") || strings.HasPrefix(rest, "app-private/") {
+		return false
+	}
+	folder, installed := strings.CutPrefix(rest, "app/")
+	folder, _, _ = strings.Cut(folder, "/")
+	own := strings.HasPrefix(folder, "~~") || strings.HasPrefix(folder, "vmdl") || strings.HasPrefix(folder, a.Package+"-") || strings.HasPrefix(folder, a.Package+".apk")
+	return !installed || !own
 }
 
 func (r *appReader) age(a *App) {
@@ -243,17 +272,18 @@ var wellKnownLabels = map[string][]string{
 // mayPose reports whether an app could take a name that is not its own. Those of a store, the
 // maker or a manager are let be, whatever their label is.
 func (r *appReader) mayPose(a *App) bool {
-	return (a.Sideloaded || a.Source == "unknown") && a.SignerKind != "platform" && !r.sharesSystemSigner(a)
+	return (a.Sideloaded || a.Source == "unknown") && !r.makersSigner(a)
 }
 
 // poses finds apps that take the names of others. Makers ship apps of their own namespaces in
-// many ways, so system, preload, store and maker-signed ones are let be.
+// many ways, so system, preload, store and maker-signed ones are let be. A maker's name means
+// something on its own devices only: on others, where its apps are put by hand, nobody knows its key.
 func (r *appReader) poses(a *App) {
 	if !r.mayPose(a) {
 		return
 	}
 	for _, n := range namespaces {
-		if strings.HasPrefix(a.Package, n.prefix) && knownApps[a.Package] == "" {
+		if strings.HasPrefix(a.Package, n.prefix) && knownApps[a.Package] == "" && r.ownName(n.owner) {
 			a.PosesAs = n.owner
 			break
 		}
@@ -262,6 +292,20 @@ func (r *appReader) poses(a *App) {
 	if ids, ok := wellKnownLabels[label]; ok && label != "" && !slices.Contains(ids, a.Package) {
 		a.Imitates = a.Label
 	}
+}
+
+// ownName reports whether a device has apps of an owner's namespace: Android's and Google's nearly
+// all have, chips' makers' most, and others those of their maker.
+func (r *appReader) ownName(owner string) bool {
+	switch {
+	case r.maker == "", slices.Contains([]string{"Android", "Google", "Qualcomm", "MediaTek"}, owner):
+		return true
+	case strings.EqualFold(r.maker, owner), owner == "LG" && strings.HasPrefix(strings.ToUpper(r.maker), "LG"):
+		return true
+	case slices.Contains([]string{"Oppo", "OnePlus"}, owner):
+		return slices.ContainsFunc([]string{"oppo", "realme", "oneplus"}, func(m string) bool { return strings.EqualFold(r.maker, m) })
+	}
+	return strings.EqualFold(r.maker, "honor") && owner == "Huawei"
 }
 
 // androidTables gives tables of powers the apps that they describe.

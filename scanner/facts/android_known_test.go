@@ -192,3 +192,32 @@ func TestEndsOfReleases(t *testing.T) {
 		}
 	}
 }
+
+// Parts of a device that bear the name of a board or a sister brand are how makers build; those of
+// two makers are not.
+func TestPartsOfOneDevice(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		build, part string
+		other       bool
+	}{
+		{"HUAWEI/MHA-AL00/HWMHA:9/H/1:user/release-keys", "hi3660/hi3660/hi3660:9/P/2:user/release-keys", false},
+		{"HUAWEI/MHA-AL00/HWMHA:9/H/1:user/release-keys", "Huawei/Chicago/Chicago_MHA-AL00:9/P/2:user/release-keys", false},
+		{"POCO/vayu_global/vayu:12/S/1:user/release-keys", "Xiaomi/vayu/vayu:11/R/2:user/release-keys", false},
+		{"Redmi/joyeuse_global/joyeuse:12/S/1:user/release-keys", "Redmi/curtana/curtana:10/Q/2:user/release-keys", false},
+		{"realme/RMX2001/RMX2001L1:11/R/1:user/release-keys", "alps/vnd_oppo6785/oppo6785:11/R/2:user/release-keys", false},
+		{"OnePlus/LE2115/OnePlus9:13/T/1:user/release-keys", "oplus/ossi/ossi:13/T/2:user/release-keys", false},
+		{"acme/ACME_TAB/ACME_TAB:11/R/1:user/release-keys", "acme/full_tb8788_bsp/tb8788_bsp:11/R/1:user/release-keys", false},
+		{"samsung/b0qxxx/b0q:14/U/1:user/release-keys", "samsung/qssi/qssi:14/U/1:user/release-keys", false},
+		{"google/husky/husky:14/U/1:user/release-keys", "Xiaomi/haotian/haotian:14/U/1:user/release-keys", true},
+		{"google/husky/husky:14/U/1:user/release-keys", "google/shiba/shiba:14/U/1:user/release-keys", true},
+		{"samsung/b0qxxx/b0q:14/U/1:user/release-keys", "OnePlus/LE2115/OnePlus9:13/T/1:user/release-keys", true},
+		{"google/husky/husky:14/U/1:user/release-keys", "google/sdk_gphone64/emu64xa:14/U/1:userdebug/dev-keys", false},
+		{"google/husky/husky:14/U/1:user/release-keys", "", false},
+	} {
+		row := systemOf(t, map[string]string{"ro.build.fingerprint": c.build, "ro.vendor.build.fingerprint": c.part})
+		if other := len(row.Inconsistent) > 0; other != c.other {
+			t.Errorf("%s with %s: %q", c.build, c.part, row.Inconsistent)
+		}
+	}
+}

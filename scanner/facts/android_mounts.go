@@ -98,7 +98,8 @@ func partitionOf(target string) string {
 // starts: regional and carrier content, settings of a theme, and the modem's data.
 var makerOverlays = []string{"/system/etc/hosts", "/product/overlay", "/vendor/overlay", "/system/product/overlay", "/odm/overlay", "/my_", "/mnt/", "/prism", "/optics", "/omr", "/cust",
 	"/hw_product", "/vendor/hw_odm", "/product/region_comm", "/version", "/preload", "/preas", "/preavs", "/odm/radio", "/oem", "/system/carrier", "/vendor/firmware", "/vendor/bt_firmware",
-	"/vendor/dsp", "/vendor/rfs", "/vendor/vm-system", "/vendor/spunvm", "/vendor/etc/audio", "/product/priv-app", "/product/app", "/product/data-app", "/product/pangu", "/system/app", "/system/priv-app"}
+	"/vendor/dsp", "/vendor/rfs", "/vendor/vm-system", "/vendor/spunvm", "/vendor/etc/audio", "/product/priv-app", "/product/app", "/product/data-app", "/product/pangu", "/system/app", "/system/priv-app",
+	"/system_ext/framework/oplusex", "/system_ext/lib/oplusex", "/system_ext/lib64/oplusex"}
 
 func androidMount(m parse.Mount, where string) AndroidMount {
 	r := AndroidMount{Target: m.Target, Source: m.Source, FSType: m.FSType, Options: m.Options, Partition: partitionOf(m.Target), Where: at(where, m.Line)}
@@ -164,17 +165,24 @@ func markCovers(rows []AndroidMount) {
 	for i := range rows {
 		r := &rows[i]
 		r.FromData = r.FromData || strings.HasPrefix(r.Source, "/data/") || data != "" && r.Source == data && r.Target != "/data"
-		inside := r.Partition != "" && r.Partition != "apex" && strings.Count(r.Target, "/") > 1
+		// A whole partition is covered by what `adb remount` lays over it.
+		inside := r.Partition != "" && r.Partition != "apex" && (strings.Count(r.Target, "/") > 1 || r.FSType == "overlay" && r.FromData)
 		r.Covers = inside && (r.FSType == "tmpfs" || r.FSType == "overlay" || r.FromData || r.Tool != "")
 		r.Maker = r.Maker && !r.FromData
 	}
 }
+
+// writableFolders are where layers of overlays lie that can be written to: the data partition,
+// and where `adb remount` keeps changes of partitions that are read-only.
+var writableFolders = []string{"/data/", "/mnt/scratch/", "/cache/overlay/"}
 
 // layersOnData reports whether a folder on the data partition is a layer of an overlay.
 func layersOnData(m parse.Mount) bool {
 	return slices.ContainsFunc(slices.Concat(m.Options, m.SuperOptions), func(o string) bool {
 		key, value, _ := strings.Cut(o, "=")
 		return slices.Contains([]string{"lowerdir", "upperdir", "lowerdir+", "datadir+"}, key) &&
-			slices.ContainsFunc(strings.Split(value, ":"), func(dir string) bool { return strings.HasPrefix(dir, "/data/") })
+			slices.ContainsFunc(strings.Split(value, ":"), func(dir string) bool {
+				return slices.ContainsFunc(writableFolders, func(w string) bool { return strings.HasPrefix(dir, w) })
+			})
 	})
 }

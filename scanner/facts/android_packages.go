@@ -55,6 +55,8 @@ type appReader struct {
 	apps *androidApps
 	errs []error
 	now  time.Time
+	// maker is who the device says that it was made by, "" when it is not told.
+	maker string
 	// users are states of packages that files of users tell.
 	platform []string        // signers of the package "android"
 	system   map[string]bool // signers of any system app
@@ -95,6 +97,7 @@ type rawApp struct {
 	told    bool // the source says who installed it, if anybody did
 	initAsk bool // the source says who asked for it
 	doubt   bool // lines of the source may be text of the app
+	early   bool // it was installed before the device's clock was set for the first time
 }
 
 // readAndroidApps reads the installed apps. The error says why there are none.
@@ -102,6 +105,7 @@ func readAndroidApps(ctx context.Context, in *scanner.Input) (*androidApps, erro
 	r := &appReader{ctx: ctx, in: in, apps: &androidApps{index: map[string]int{}}, now: in.Options.Now, system: map[string]bool{}, raw: map[string]rawApp{}}
 	p, _ := propertiesOf(in)
 	r.apps.sdk, _ = strconv.Atoi(p.get("ro.build.version.sdk", "ro.system.build.version.sdk"))
+	r.maker = p.get("ro.product.manufacturer", "ro.product.system.manufacturer", "ro.product.vendor.manufacturer")
 	for _, read := range []func() error{r.dumpsys, r.database, r.acquisition, r.list, r.packagesList} {
 		if err := read(); err != nil {
 			r.errs = append(r.errs, err)
@@ -190,7 +194,7 @@ func (r *appReader) dumped(a *App, p *parse.DumpedPackage, shared *parse.DumpedS
 		r.unread(a, "the dump has no flags", "system", "debuggable", "test_only", "allow_backup", "has_code", "cleartext")
 	}
 	// The signatures stand behind who installed it: an entry that is cut off before does not tell.
-	raw := rawApp{signers: p.Signers, reason: -1, source: p.PackageSource, told: p.Says("signatures"), initAsk: p.Says("initiatingPackageName"), doubt: doubt}
+	raw := rawApp{signers: p.Signers, reason: -1, source: p.PackageSource, told: p.Says("signatures"), initAsk: p.Says("initiatingPackageName"), early: clockUnset(dumpClock(p.FirstInstall)), doubt: doubt}
 	if len(p.Signers) > 0 {
 		a.Signer = p.Signers[0]
 	}
@@ -237,6 +241,7 @@ func (r *appReader) users(a *App, users []parse.PackageUser, raw *rawApp) {
 		if u.Enabled != 2 && u.Enabled != 3 {
 			on++
 		}
+		raw.early = raw.early || clockUnset(dumpClock(u.FirstInstall))
 		if t := dumpedTime(u.FirstInstall); t != "" && (a.FirstInstalled == "" || t < a.FirstInstalled) {
 			a.FirstInstalled = t
 		}
@@ -259,8 +264,8 @@ func runtimeNames(grants []parse.PermissionGrant) []string {
 // dumpedTime turns a dump's local time into the form of rows. As with the report's own date, the
 // device's time zone is left out of it.
 func dumpedTime(s string) string {
-	t, err := time.Parse("2006-01-02 15:04:05", s)
-	if err != nil || t.Before(androidBegan) {
+	t := dumpClock(s)
+	if t.Before(androidBegan) {
 		return ""
 	}
 	return t.Format(time.RFC3339)
@@ -269,6 +274,26 @@ func dumpedTime(s string) string {
 // androidBegan is after the date that files of the system image have: 1970, or the first day of
 // 2009 in whatever time zone.
 var androidBegan = time.Date(2009, 1, 3, 0, 0, 0, 0, time.UTC)
+
+// dumpClock reads a time as dumps print it, zero for none.
+func dumpClock(s string) time.Time {
+	t, err := time.Parse("2006-01-02 15:04:05", s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+// clockUnset reports whether a time is one at which clocks of devices start that were never set:
+// the first days of 1970, 2009 and the like. The very first second of 1970, in whatever time zone,
+// is that of a time that is not told.
+func clockUnset(t time.Time) bool {
+	if t.IsZero() || t.Year() <= 1970 && t.Second() == 0 && t.Minute()%15 == 0 {
+		return false
+	}
+	t = t.Add(24 * time.Hour) // west of Greenwich it is still the year before
+	return t.Year() <= 2015 && t.YearDay() <= 3
+}
 
 func millis(ms int64) string {
 	if ms <= 0 {

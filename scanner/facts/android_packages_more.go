@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"picket/scanner"
 	"picket/scanner/parse"
@@ -105,7 +106,7 @@ func (r *appReader) setting(a *App, p *parse.PackageSetting, replaced bool, shar
 	if !p.FlagsKnown {
 		r.unread(a, "packages.xml does not tell", "system", "debuggable")
 	}
-	r.raw[p.Name] = rawApp{reason: -1, source: p.Source, told: true, initAsk: p.Initiator != ""}
+	r.raw[p.Name] = rawApp{reason: -1, source: p.Source, told: true, initAsk: p.Initiator != "", early: p.FirstInstall > 0 && clockUnset(time.UnixMilli(p.FirstInstall).UTC())}
 }
 
 // certificates notes the digests of an app's certificates, which name its signer for good.

@@ -71,12 +71,20 @@ type rootLook struct {
 	blind  []string
 	seen   map[string]bool
 	build  string // build type: engineering builds have a su of their own
+	// open is what says that a system may have been put on the device that its maker did not make:
+	// the state of its boot loader. Root needs that, and it is no root.
+	open      string
+	rewritten bool // properties are not what the boot loader passed
 }
 
 func collectRootSigns(ctx context.Context, in *scanner.Input) scanner.Table {
 	l := &rootLook{ctx: ctx, in: in, seen: map[string]bool{}, rows: []RootSign{}}
 	if sys, _ := scanner.Rows[AndroidSystem](in, "android"); len(sys) > 0 {
 		l.build = sys[0].BuildType
+		if sys[0].Unlocked {
+			l.open = "unlocked boot loader"
+		}
+		l.rewritten = slices.ContainsFunc(sys[0].Inconsistent, func(s string) bool { return strings.Contains(s, bootLoaderSays) })
 	}
 	l.files()
 	l.listed()
@@ -236,6 +244,15 @@ func (l *rootLook) properties() {
 	}
 	if p.live {
 		l.saw("properties")
+	}
+	if p.get("ro.boot.warranty_bit", "ro.warranty_bit") == "1" { // Samsung's fuse, which blows as a foreign system starts
+		l.open = or(l.open, "warranty bit")
+	}
+	if l.open != "" {
+		l.add(RootSign{Kind: "property", Name: l.open, Class: "root", Weight: 20, Where: string(scanner.SourceGetprop)})
+	}
+	if l.rewritten {
+		l.add(RootSign{Kind: "property", Name: "rewritten ro.boot", Class: "hide", Weight: 60, Where: string(scanner.SourceGetprop)})
 	}
 	for _, row := range p.rows {
 		name := row.Name

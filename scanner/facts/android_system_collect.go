@@ -61,7 +61,7 @@ type systemReader struct {
 	in    *scanner.Input
 	props *properties
 	head  parse.DumpHeader
-	boot  map[string]string
+	boot  map[string][]string // by option, as the boot loader passed them, in order
 	row   AndroidSystem
 }
 
@@ -78,7 +78,7 @@ const (
 )
 
 // bootOptions gives androidboot.* options of the kernel's command line and bootconfig.
-func bootOptions(ctx context.Context, in *scanner.Input, head parse.DumpHeader) map[string]string {
+func bootOptions(ctx context.Context, in *scanner.Input, head parse.DumpHeader) map[string][]string {
 	args := parse.BootArguments([]byte(head.CommandLine))
 	args = append(args, parse.BootConfig([]byte(strings.Join(head.Bootconfig, "\n")))...)
 	if b, err := in.Device.Probe(ctx, scanner.SourceCmdline); err == nil {
@@ -90,10 +90,10 @@ func bootOptions(ctx context.Context, in *scanner.Input, head parse.DumpHeader) 
 	if b, err := scanner.ReadFile(in.Device.FS(), "/proc/bootconfig", maxSmallFile); err == nil {
 		args = append(args, parse.BootConfig(b)...)
 	}
-	out := map[string]string{}
+	out := map[string][]string{}
 	for _, a := range args {
 		if name, ok := strings.CutPrefix(a.Key, "androidboot."); ok && a.HasValue {
-			out[name] = a.Value
+			out[name] = append(out[name], a.Value)
 		}
 	}
 	return out
@@ -197,7 +197,8 @@ func (s *systemReader) patch() {
 
 func (s *systemReader) bootState() {
 	p, r := s.props, &s.row
-	option := func(property, option string) string { return or(p.get(property), s.boot[option]) }
+	// Root tools rewrite properties, and cannot rewrite what the boot loader passed.
+	option := func(property, option string) string { return or(s.passed(option), p.get(property)) }
 	r.VerifiedBoot = strings.ToLower(option("ro.boot.verifiedbootstate", "verifiedbootstate"))
 	r.Verity = strings.ToLower(option("ro.boot.veritymode", "veritymode"))
 	r.BootKey = strings.ToLower(option("ro.boot.vbmeta.public_key_digest", "vbmeta.public_key_digest"))
@@ -287,7 +288,7 @@ func (s *systemReader) selinux(ctx context.Context) string {
 		}
 		return mode
 	}
-	switch or(s.boot["selinux"], s.props.get("ro.boot.selinux")) {
+	switch or(s.passed("selinux"), s.props.get("ro.boot.selinux")) {
 	case "permissive":
 		return "permissive"
 	case "disabled":
@@ -300,7 +301,7 @@ func (s *systemReader) traits() {
 	p, r := s.props, &s.row
 	r.EmulatorSigns = emulatorSigns(p, r)
 	r.Emulator = len(r.EmulatorSigns) > 0
-	r.Inconsistent = disagreements(p, r)
+	r.Inconsistent = append(disagreements(p, r), s.rewritten()...)
 	if len(p.rows) == 0 {
 		s.unread(noProperty, "inconsistent")
 		if !r.Emulator { // a fingerprint alone can say yes, but not no
@@ -326,48 +327,4 @@ func emulatorSigns(p *properties, r *AndroidSystem) []string {
 		}
 	}
 	return out
-}
-
-// disagreements finds properties that name different builds, models or lock states. A partition
-// may come from another build of the same release: brand and device have to agree.
-func disagreements(p *properties, r *AndroidSystem) []string {
-	var out []string
-	device := func(fingerprint string) string {
-		parts := strings.SplitN(fingerprint, ":", 2)
-		words := strings.Split(parts[0], "/")
-		if len(words) != 3 {
-			return ""
-		}
-		return words[0] + "/" + words[2]
-	}
-	own := device(r.Fingerprint)
-	for _, name := range []string{"ro.vendor.build.fingerprint", "ro.odm.build.fingerprint", "ro.bootimage.build.fingerprint", "ro.product.build.fingerprint"} {
-		v := p.get(name)
-		// Images that serve many devices carry names of their own.
-		if d := device(v); d != "" && own != "" && d != own && !genericBuild(v) && !genericBuild(r.Fingerprint) && r.CustomOS == "" {
-			out = append(out, name+" is of "+d+", the build of "+own)
-		}
-	}
-	if state := p.get("ro.boot.vbmeta.device_state"); state == "unlocked" && r.VerifiedBoot == "green" {
-		out = append(out, "verified boot is green on an unlocked device")
-	}
-	if locked := p.get("ro.boot.flash.locked"); locked == "1" && r.VerifiedBoot == "orange" {
-		out = append(out, "flash is locked and verified boot is orange")
-	}
-	if r.BuildTags == "release-keys" && strings.HasSuffix(r.Fingerprint, "test-keys") {
-		out = append(out, "tags say release-keys, the fingerprint test-keys")
-	}
-	if r.BuildType == "user" && strings.Contains(r.Fingerprint, ":userdebug/") {
-		out = append(out, "type says user, the fingerprint userdebug")
-	}
-	return out
-}
-
-func genericBuild(fingerprint string) bool {
-	for _, part := range []string{"generic", "mainline", "gsi_", "/aosp_", "qssi", "mssi", "sdk_", "qti/", "Android/", "alps/"} {
-		if strings.Contains(fingerprint, part) {
-			return true
-		}
-	}
-	return false
 }

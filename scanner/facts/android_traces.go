@@ -118,6 +118,7 @@ type WebView struct {
 	Major   int    `expr:"major" json:"major" doc:"first number of it; 0 when it has none"`
 	Behind  int    `expr:"behind" json:"behind" doc:"how many major versions were newer when the device was seen, at four weeks each; 0 when current"`
 	Where   string `expr:"where" json:"-" doc:"source"`
+	scanner.Unread
 }
 
 // IndicatorHit is something on the device that a list of known-bad things names.

@@ -137,6 +137,7 @@ var makerProfiles = []struct {
 	{"samsung", 150, 160, "secure_folder"}, // Secure Folder and Knox containers
 	{"", 999, 999, "clone"},                // MIUI, ColorOS, OxygenOS, Funtouch
 	{"huawei", 128, 138, "clone"}, {"honor", 128, 138, "clone"},
+	{"oppo", 998, 998, "clone"}, {"realme", 998, 998, "clone"}, {"oneplus", 998, 998, "clone"}, // a second copy beside 999
 }
 
 // makerProfile tells a profile that the maker's system made. A work profile that somebody else

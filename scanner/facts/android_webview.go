@@ -37,12 +37,30 @@ func collectWebView(ctx context.Context, in *scanner.Input) scanner.Table {
 	if row.Package == "" {
 		return scanner.Table{Absent: unavailable(err)}
 	}
-	first, _, _ := strings.Cut(row.Version, ".")
-	row.Major, _ = strconv.Atoi(first)
-	if row.Major > 0 {
+	row.Major = leadingNumber(row.Version)
+	if chromiumVersion(row.Version) {
 		row.Behind = max(0, chromiumMajor(in.Options.Now)-row.Major)
+	} else if row.Major > 0 {
+		row.MarkUnread("behind", "its maker counts versions in another way than Chromium does")
 	}
 	return scanner.Table{Rows: []WebView{row}}
+}
+
+// chromiumVersion tells Chromium's own numbers: 113.0.5672.77, or those of its first years inside
+// Android, 37 (1448693-arm64). Huawei's 14.0.0.331 is a Chromium of a version that it does not say.
+func chromiumVersion(version string) bool {
+	first, rest, dotted := strings.Cut(version, ".")
+	if !dotted {
+		return leadingNumber(first) >= 30
+	}
+	parts := strings.Split(rest, ".")
+	return leadingNumber(first) >= 30 && len(parts) >= 2 && leadingNumber(parts[1]) >= 1000
+}
+
+// leadingNumber is the number that a text starts with, 0 for none.
+func leadingNumber(s string) int {
+	n, _ := strconv.Atoi(s[:len(s)-len(strings.TrimLeft(s, "0123456789"))])
+	return n
 }
 
 // chromiumMajor estimates the newest major version at a time: 94 came out on 21 September 2021,

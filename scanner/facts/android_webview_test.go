@@ -21,3 +21,14 @@ func TestChromiumMajorIsALittleBehindTheRealOne(t *testing.T) {
 		}
 	}
 }
+
+func TestVersionsOfChromium(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]bool{
+		"113.0.5672.77": true, "37 (1448693-arm64)": true, "124.0.6367.82": true, "44.0.2403.119": true, "14.0.0.331": false, "11.0.7.303": false, "": false, "4.4.2": false, "x": false,
+	} {
+		if got := chromiumVersion(version); got != want {
+			t.Errorf("%q: %v", version, got)
+		}
+	}
+}
