@@ -27,6 +27,9 @@ var (
 const (
 	maxAPKFiles = 4096
 	maxAPKBytes = 4 << 30 // hashed of all app packages of one device
+
+	maxAPKContent = 64 << 30 // bytes that their files have unpacked, of those with a v1 signature: it covers these
+	maxOneContent = 8 << 30  // the same of one
 )
 
 func apkFilesCollector() scanner.Collector {
@@ -47,7 +50,7 @@ type apkFile struct {
 
 func collectAPKFiles(ctx context.Context, in *scanner.Input) scanner.Table {
 	var t scanner.Table
-	l := &apkLook{ctx: ctx, in: in, left: maxAPKBytes}
+	l := &apkLook{ctx: ctx, in: in, left: maxAPKBytes, content: maxAPKContent}
 	p, _ := propertiesOf(in)
 	l.sdk = apiLevel(p)
 	seen := map[string]bool{}
@@ -86,11 +89,13 @@ func collectAPKFiles(ctx context.Context, in *scanner.Input) scanner.Table {
 
 // apkLook reads app packages, verifies them, and hashes no more of them than it may.
 type apkLook struct {
-	ctx   context.Context
-	in    *scanner.Input
-	sdk   int
-	left  int64
-	files []apkFile
+	ctx  context.Context
+	in   *scanner.Input
+	sdk  int
+	left int64
+	// content is what a file of a few megabytes can claim gigabytes of.
+	content int64
+	files   []apkFile
 }
 
 func (l *apkLook) read(name string, t *scanner.Table) {
@@ -132,9 +137,10 @@ func (l *apkLook) verify(a *apkFile, apk *parse.APK) {
 	if level == 0 {
 		level = 34
 	}
-	opts := parse.APKVerifyOptions{SkipContent: l.left < a.size}
+	opts := parse.APKVerifyOptions{SkipContent: l.left < a.size, MaxContent: min(max(l.content, 1), maxOneContent)}
 	l.left -= a.size
 	s := apk.Verify(l.ctx, opts)
+	l.content -= unpackedV1(apk, s, opts.MaxContent)
 	state, signers, reason := s.At(level)
 	switch state {
 	case parse.SignatureVerified:
@@ -162,6 +168,21 @@ func (l *apkLook) verify(a *apkFile, apk *parse.APK) {
 	// A v1 signature covers the entries of the archive and not the bytes before them: a program
 	// put there is run by Android up to 7 in place of the app's.
 	a.Janus = slices.Equal(a.Schemes, []string{"v1"}) && a.dexBefore(l)
+}
+
+// unpackedV1 is how many bytes the v1 signature of an app package had unpacked, where there is one and
+// they were no more than allowed.
+func unpackedV1(apk *parse.APK, s *parse.APKSignatures, most int64) (total int64) {
+	if !slices.ContainsFunc(s.Schemes, func(x parse.APKScheme) bool { return x.Name == "v1" && x.State != parse.SignatureAbsent }) {
+		return 0
+	}
+	for _, e := range apk.Entries() {
+		total += e.UncompressedSize
+	}
+	if total > most {
+		return 0
+	}
+	return total
 }
 
 // dexBefore reports whether the file starts as a program instead of an archive.

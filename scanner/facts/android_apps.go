@@ -265,6 +265,9 @@ func collectIndicatorHits(ctx context.Context, in *scanner.Input) scanner.Table 
 	h.settings()
 	h.network()
 	h.intrusion()
+	if len(h.rows) >= maxHits {
+		h.miss("hits", fmt.Sprintf("more than %d; the rest is left out", maxHits))
+	}
 	return scanner.Table{Rows: h.rows, Partial: h.gaps}
 }
 

@@ -1,9 +1,12 @@
 package facts
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
+
+	"picket/scanner/parse"
 )
 
 // Many apps that share a user id with many permissions hold no more together than the limit: each
@@ -29,5 +32,27 @@ func TestPermissionsOfManyAppsTogether(t *testing.T) {
 	}
 	if held > maxGrants || unread == 0 {
 		t.Errorf("%d permissions are held; %d apps say that theirs were not read", held, unread)
+	}
+}
+
+// A file of some megabytes can claim gigabytes that a v1 signature covers: what was unpacked counts,
+// not the file's size, and what would be too much is not unpacked.
+func TestWhatAV1SignatureHadUnpacked(t *testing.T) {
+	t.Parallel()
+	b := archiveOf(t, "AndroidManifest.xml", map[string][]byte{"AndroidManifest.xml": manifestOf("com.example.a"), "assets/zeros": make([]byte, 1<<20)}, "assets/zeros")
+	apk, err := parse.OpenAPK(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed := func(name string) *parse.APKSignatures {
+		return &parse.APKSignatures{Schemes: []parse.APKScheme{{Name: name, State: parse.SignatureFailed}}}
+	}
+	if n := unpackedV1(apk, signed("v1"), 8<<20); n < 1<<20 {
+		t.Errorf("%d bytes count", n)
+	}
+	for _, n := range []int64{unpackedV1(apk, signed("v2"), 8<<20), unpackedV1(apk, signed("v1"), 1<<20)} {
+		if n != 0 {
+			t.Errorf("%d bytes count of what was not unpacked", n)
+		}
 	}
 }
