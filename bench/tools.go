@@ -27,6 +27,9 @@ func (b *bench) installGoTools() {
 		cmd := exec.CommandContext(b.ctx, "go", "install", module)
 		cmd.Dir = b.temp // outside our module, whose versions are no concern of theirs
 		cmd.Env = append(os.Environ(), "GOBIN="+b.tools, "GOFLAGS=-p=1", "CGO_ENABLED=0")
+		if name == "trivy" {
+			cmd.Env = append(cmd.Env, "GOEXPERIMENT=jsonv2") // it uses a package of the standard library that is not in it yet
+		}
 		if out, err := cmd.CombinedOutput(); err != nil {
 			fmt.Printf("%s: %v\n%s\n", module, err, out)
 		}
