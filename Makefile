@@ -26,7 +26,7 @@ build: deps
 
 ## test: every test; with the race detector where CI is set (needs a C compiler)
 test: deps
-	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) ./...
+	$(if $(RACE),CGO_ENABLED=1) $(GO) test $(RACE) -timeout 20m ./...
 
 ## check: what a change must pass
 check: static
