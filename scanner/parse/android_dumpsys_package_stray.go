@@ -21,6 +21,7 @@ type packageStray struct {
 	hidden  int               // the same, where "Hidden system packages:" came first
 	entries int               // hidden packages that came before the title stood again
 	again   bool
+	listed  map[string]bool // names of the packages that came
 }
 
 // strayTitle notes where a line at the margin leaves the list of packages. It says whether the line
@@ -36,7 +37,11 @@ func (p *packageDumper) strayTitle(name string) bool {
 	switch {
 	case name == titlePackages:
 		p.c.Add(p.line, "a section stands twice")
-		p.section = s.resume
+		if p.reading != titlePackages { // perhaps the whole dump does
+			p.end()
+			s.hidden = 0
+		}
+		p.section, p.end, p.log, p.reading = s.resume, func() {}, false, titlePackages
 		return true
 	case name == titleHidden && s.hidden == 0:
 		s.hidden = len(p.d.Packages)
@@ -49,7 +54,8 @@ func (p *packageDumper) strayTitle(name string) bool {
 // strays takes the head of a package's entry that stands in another section.
 func (p *packageDumper) strays(text []byte) bool {
 	s := &p.stray
-	if s.resume == nil || s.inside == 0 || !bytes.HasPrefix(text, []byte("Package [")) {
+	name, ok := bracketed(bytes.TrimRight(text, " "), "Package [")
+	if s.resume == nil || !ok {
 		return false
 	}
 	if p.reading != titlePackages && p.reading != titleHidden {
@@ -57,7 +63,16 @@ func (p *packageDumper) strays(text []byte) bool {
 		p.end()
 		p.section, p.end, p.log, p.reading = s.resume, func() {}, false, titlePackages
 	}
-	if p.reading == titlePackages {
+	if p.reading != titlePackages || s.listed[string(name)] {
+		return false
+	}
+	if s.listed == nil {
+		s.listed = map[string]bool{}
+	}
+	if len(s.listed) < maxDumpPackages {
+		s.listed[string(name)] = true
+	}
+	if s.inside > 0 { // a dump that is there twice has no package more the second time
 		p.d.Packages[s.inside-1].conflict("a title")
 		s.inside = 0
 	}
