@@ -79,6 +79,7 @@ type App struct {
 	Takeover      int      `expr:"takeover" json:"takeover,omitempty" doc:"how many of the powers that bank fraud needs it has: accessibility, overlay, install_apps, sms or notifications, no icon, device admin"`
 	TakeoverSign  []string `expr:"takeover_signs" json:"takeover_signs,omitempty" doc:"which"`
 	PosesAs       string   `expr:"poses_as" json:"poses_as,omitempty" doc:"whose package names or label it takes without being of them: android, google, a maker, or a well-known app"`
+	Forges        bool     `expr:"forges" json:"forges,omitempty" doc:"its version or other text of its own holds lines that look like what the system writes of apps"`
 	Imitates      string   `expr:"imitates" json:"imitates,omitempty" doc:"well-known app whose label it has under another package id, or whose id it has with another signer"`
 	Where         string   `expr:"where" json:"-" doc:"source"`
 	scanner.Unread

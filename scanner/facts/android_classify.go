@@ -33,6 +33,7 @@ func (r *appReader) classify() {
 	for i := range rows {
 		a := &rows[i]
 		a.Known = knownApps[a.Package]
+		a.Forges = r.raw[a.Package].forged
 		a.SignerKind = r.signerKind(a)
 		r.origin(a)
 		r.age(a)

@@ -97,6 +97,7 @@ type rawApp struct {
 	told    bool // the source says who installed it, if anybody did
 	initAsk bool // the source says who asked for it
 	doubt   bool // lines of the source may be text of the app
+	forged  bool // some of them certainly are: what stands once of others stands twice
 	early   bool // it was installed before the device's clock was set for the first time
 }
 
@@ -194,7 +195,7 @@ func (r *appReader) dumped(a *App, p *parse.DumpedPackage, shared *parse.DumpedS
 		r.unread(a, "the dump has no flags", "system", "debuggable", "test_only", "allow_backup", "has_code", "cleartext")
 	}
 	// The signatures stand behind who installed it: an entry that is cut off before does not tell.
-	raw := rawApp{signers: p.Signers, reason: -1, source: p.PackageSource, told: p.Says("signatures"), initAsk: p.Says("initiatingPackageName"), early: clockUnset(dumpClock(p.FirstInstall)), doubt: doubt}
+	raw := rawApp{signers: p.Signers, reason: -1, source: p.PackageSource, told: p.Says("signatures"), initAsk: p.Says("initiatingPackageName"), early: clockUnset(dumpClock(p.FirstInstall)), doubt: doubt, forged: len(p.Conflicts) > 0}
 	if len(p.Signers) > 0 {
 		a.Signer = p.Signers[0]
 	}
