@@ -1,0 +1,437 @@
+package store
+
+import (
+	"cmp"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// Kind of an event. The numbers are in the file: add at the end.
+type Kind uint8
+
+// The kinds.
+const (
+	Opened Kind = iota + 1
+	Updated
+	Resolved
+	PackageAdded
+	PackageUpdated
+	PackageRemoved
+	SnapshotPart // of all open findings and packages
+	Ignored      // a person set a finding aside, for a time
+	IgnoreEnded  // by time or by hand
+	LossesTold   // what the store lost or dropped
+	Noted        // what the agent says of itself: see Queue
+	kinds
+)
+
+var kindNames = [kinds]string{"", "opened", "updated", "resolved", "package_added", "package_updated", "package_removed",
+	"snapshot", "ignored", "ignore_ended", "losses", "noted"}
+
+func (k Kind) String() string {
+	if k < kinds {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+// Where events without a finding stand when the outbox has to drop some.
+const (
+	snapshotSeverity = 0 // another one can be made
+	packageSeverity  = 1
+)
+
+// Event in the outbox. Its ID is made once, a UUID of version 7; Seq grows by one for each.
+type Event struct {
+	ID       string
+	Seq      uint64
+	Kind     Kind
+	Key      string // what it is about: order is kept per key
+	Severity uint8
+	At       time.Time // queued
+	Body     []byte    // as Encode gave it
+	rawID    [16]byte
+	born     time.Duration // on the age clock
+}
+
+// Change is what Encode makes an event's body of. Beside the event, without Body, it has
+// what the kind is about.
+type Change struct {
+	Event
+	Finding    *OpenFinding // opened, updated, resolved (as last known)
+	Was        *OpenFinding // updated: before
+	Package    *Package     // added, updated, removed (as last known)
+	WasPackage *Package     // updated: before
+	Ignore     *Ignore
+	Losses     *Losses
+	Part       *Part
+}
+
+// Encode makes the body of an event, once, as it enters the outbox. It runs inside the
+// transaction and must not call the store.
+type Encode func(Change) ([]byte, error)
+
+// queue gives the event its id and puts it into the outbox. An ErrRefused has changed nothing.
+func (t *tx) queue(c Change, encode Encode) (Event, error) {
+	now := t.opts.Now()
+	id, err := newID(now, t.opts.Rand)
+	if err != nil {
+		return Event{}, err
+	}
+	ev := &c.Event
+	ev.rawID, ev.ID, ev.Seq, ev.At, ev.born = id, formatID(id), t.st.seq+1, now.UTC().Truncate(time.Millisecond), t.age
+	if c.Finding != nil && c.Kind != Resolved {
+		c.Finding.Changed = ev.At
+		if c.Kind == Opened {
+			c.Finding.rawID, c.Finding.ID, c.Finding.Since = id, ev.ID, ev.At
+		}
+	}
+	body, err := safely(encode, c)
+	if err != nil {
+		return Event{}, fmt.Errorf("%w: encode: %w", ErrRefused, err)
+	}
+	if len(body) > maxBody {
+		return Event{}, fmt.Errorf("%w: an event of %d bytes", ErrRefused, len(body))
+	}
+	ev.Body = body
+	if err := t.put(outbox, seqKey(ev.Seq), ev.encode()); err != nil {
+		return Event{}, err
+	}
+	t.st.seq = ev.Seq
+	t.st.queued[ev.Kind]++
+	return *ev, nil
+}
+
+// safely keeps the caller's panic apart from those of a damaged file.
+func safely(encode Encode, c Change) (body []byte, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return encode(c)
+}
+
+// Queue puts an event of the agent's own into the outbox, of kind Noted.
+func (s *Store) Queue(key string, severity uint8, encode Encode) (Event, error) {
+	var ev Event
+	err := s.change(func(t *tx) error {
+		if err := checkKey(key); err != nil {
+			return fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		var err error
+		if ev, err = t.queue(Change{Event: Event{Kind: Noted, Key: key, Severity: severity}}, encode); err != nil {
+			return err
+		}
+		_, err = t.bound()
+		return err
+	})
+	return ev, explain("queue event", err)
+}
+
+// Peek gives the oldest events: up to n, up to maxBytes of bodies but at least one, and of
+// one key only the oldest, so that a sink which takes some and refuses others cannot change
+// the order in which a subject's events arrive. They stay until Ack or Quarantine; until the
+// next Peek none of them is dropped. A record that cannot be decoded is dropped and counted.
+func (s *Store) Peek(n, maxBytes int) ([]Event, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Event
+	var broken [][]byte
+	err := s.view(func(t *tx) error {
+		keys := map[string]bool{}
+		looked, size := 0, 0
+		return t.each(outbox, nil, func(key, body []byte) error {
+			if looked++; len(out) >= n || looked > 64+8*n {
+				return errStop
+			}
+			ev, err := decodeEvent(key, body)
+			switch {
+			case err != nil:
+				broken = append(broken, append([]byte(nil), key...))
+				return nil
+			case keys[ev.Key]:
+				return nil
+			case len(out) > 0 && size+len(ev.Body) > maxBytes:
+				return errStop
+			}
+			keys[ev.Key] = true
+			size += len(ev.Body)
+			out = append(out, ev)
+			return nil
+		})
+	})
+	if err == nil && len(broken) > 0 {
+		err = s.shrinkLocked(func(t *tx) error {
+			for _, key := range broken {
+				if err := t.del(outbox, key); err != nil {
+					return err
+				}
+			}
+			return t.drop("undecodable", uint64(len(broken)))
+		})
+	}
+	if err != nil {
+		return nil, explain("peek", err)
+	}
+	s.inFlight = make(map[string]uint64, len(out))
+	for _, ev := range out {
+		s.inFlight[ev.ID] = ev.Seq
+	}
+	return out, nil
+}
+
+// Pending gives up to n events after a sequence number, for a person to look at. It takes
+// part in nothing.
+func (s *Store) Pending(after uint64, n int) ([]Event, error) {
+	var out []Event
+	err := s.view(func(t *tx) error {
+		b, err := t.bucket(outbox)
+		if err != nil {
+			return err
+		}
+		c := b.Cursor()
+		for k, v := c.Seek(seqKey(after + 1)); k != nil && len(out) < n; k, v = c.Next() {
+			body, err := unseal(tableNames[outbox], k, v)
+			if err != nil {
+				continue // Peek drops and counts it
+			}
+			if ev, err := decodeEvent(k, body); err == nil {
+				out = append(out, ev)
+			}
+		}
+		return nil
+	})
+	return out, explain("list events", err)
+}
+
+// Ack forgets events that arrived. Ids that are not in the outbox are passed over.
+func (s *Store) Ack(ids ...string) error {
+	return explain("ack", s.take(ids, func(*tx, Event) error { return nil }))
+}
+
+// take removes events from the outbox after with has seen each.
+func (s *Store) take(ids []string, with func(*tx, Event) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.shrinkLocked(func(t *tx) error {
+		seqs, err := t.seqsOf(ids)
+		if err != nil {
+			return err
+		}
+		for _, seq := range seqs {
+			raw, err := t.get(outbox, seqKey(seq))
+			if err != nil {
+				return err
+			}
+			if raw == nil {
+				continue
+			}
+			ev, err := decodeEvent(seqKey(seq), raw)
+			if err != nil {
+				return fmt.Errorf("%w: event %d: %w", ErrDamaged, seq, err)
+			}
+			if err := with(t, ev); err != nil {
+				return err
+			}
+			if err := t.remove(ev); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		for _, id := range ids {
+			delete(s.inFlight, id)
+		}
+	}
+	return err
+}
+
+// seqsOf finds events by id: those of the last Peek at once, others by looking through.
+func (t *tx) seqsOf(ids []string) ([]uint64, error) {
+	var seqs []uint64
+	others := map[string]bool{}
+	for _, id := range ids {
+		if seq, ok := t.held[id]; ok {
+			seqs = append(seqs, seq)
+		} else {
+			others[id] = true
+		}
+	}
+	if len(others) == 0 {
+		return seqs, nil
+	}
+	err := t.each(outbox, nil, func(key, body []byte) error {
+		if ev, err := decodeEvent(key, body); err == nil && others[ev.ID] {
+			seqs = append(seqs, ev.Seq)
+			delete(others, ev.ID)
+		}
+		if len(others) == 0 {
+			return errStop
+		}
+		return nil
+	})
+	return seqs, err
+}
+
+func (t *tx) remove(ev Event) error {
+	if t.st.queued[ev.Kind] > 0 {
+		t.st.queued[ev.Kind]--
+	}
+	return t.del(outbox, seqKey(ev.Seq))
+}
+
+// bound drops events that are too old, and then, where the outbox is too large, the least
+// grave and of those the oldest, down to nine tenths so that it does not run with each event.
+// What a sink may be taking right now stays, and so does the report of losses.
+func (t *tx) bound() (dropped uint64, err error) {
+	var old []Event
+	err = t.each(outbox, nil, func(key, body []byte) error {
+		ev, err := decodeEvent(key, body)
+		if err == nil && ev.born+t.opts.MaxAge >= t.age {
+			return errStop
+		}
+		if err == nil && !t.stays(ev) {
+			ev.Body = nil
+			old = append(old, ev)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := t.evict(old, 0); err != nil {
+		return 0, err
+	}
+	if t.st.tally[outbox].bytes <= uint64(t.opts.MaxBytes) {
+		return uint64(len(old)), nil
+	}
+	before := t.st.tally[outbox].count
+	var all []Event
+	err = t.each(outbox, nil, func(key, body []byte) error {
+		if ev, err := decodeEvent(key, body); err == nil && !t.stays(ev) {
+			ev.Body = nil
+			all = append(all, ev)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	slices.SortStableFunc(all, func(a, b Event) int { return cmp.Compare(a.Severity, b.Severity) })
+	err = t.evict(all, uint64(t.opts.MaxBytes)/10*9)
+	return uint64(len(old)) + before - t.st.tally[outbox].count, err
+}
+
+func (t *tx) stays(ev Event) bool {
+	_, held := t.held[ev.ID]
+	return held || ev.Kind == LossesTold
+}
+
+// evict drops events in their order until the outbox has at most that many bytes.
+func (t *tx) evict(events []Event, atMost uint64) error {
+	for _, ev := range events {
+		if t.st.tally[outbox].bytes <= atMost {
+			return nil
+		}
+		if err := t.remove(ev); err != nil {
+			return err
+		}
+		if err := t.drop(ev.Kind.String(), 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newID makes a UUID of version 7 (RFC 9562): milliseconds, then the fraction of the
+// millisecond in 12 bits, then 62 random bits.
+func newID(now time.Time, random io.Reader) (id [16]byte, err error) {
+	if _, err := io.ReadFull(random, id[8:]); err != nil {
+		return id, fmt.Errorf("make an event's id: %w", err)
+	}
+	ms := uint64(max(now.UnixMilli(), 0))
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	fraction := uint16(uint64(now.Nanosecond()) % 1e6 * 4096 / 1e6)
+	id[6], id[7] = 0x70|byte(fraction>>8), byte(fraction)
+	id[8] = 0x80 | id[8]&0x3f
+	return id, nil
+}
+
+func formatID(id [16]byte) string {
+	h := hex.EncodeToString(id[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// Held is an event that the upstream refused for good.
+type Held struct {
+	Event
+	Why string
+	Set time.Time // aside
+}
+
+const maxHeldBytes = 1 << 20
+
+// Quarantine takes an event out of the queue and keeps it with the reason. The oldest go,
+// counted, when there are too many.
+func (s *Store) Quarantine(id, why string) error {
+	return explain("quarantine", s.take([]string{id}, func(t *tx, ev Event) error {
+		var e encoder
+		e.milli(t.opts.Now().UnixMilli())
+		e.text(clip(why))
+		e.buf = append(e.buf, ev.encode()...)
+		if err := t.put(quarantine, seqKey(ev.Seq), e.buf); err != nil {
+			return err
+		}
+		n, err := t.trim(quarantine, func(a tally) bool { return a.bytes > maxHeldBytes })
+		if err != nil || n == 0 {
+			return err
+		}
+		return t.drop("quarantined", n)
+	}))
+}
+
+// Quarantined lists what is set aside, oldest first.
+func (s *Store) Quarantined() ([]Held, error) {
+	var out []Held
+	err := s.view(func(t *tx) error {
+		return t.each(quarantine, nil, func(key, body []byte) error {
+			d := decoder{buf: body}
+			h := Held{Set: fromMilli(d.milli()), Why: d.text()}
+			if d.err != nil {
+				return fmt.Errorf("%w: quarantine: %w", ErrDamaged, d.err)
+			}
+			ev, err := decodeEvent(key, d.buf)
+			h.Event = ev
+			out = append(out, h)
+			return err
+		})
+	})
+	return out, explain("list quarantine", err)
+}
+
+// trim deletes the first records of a table while it is over its bound, but keeps the last.
+func (t *tx) trim(tb table, over func(tally) bool) (n uint64, err error) {
+	var keys [][]byte
+	left := t.st.tally[tb]
+	err = t.each(tb, nil, func(key, body []byte) error {
+		if !over(left) || left.count <= 1 {
+			return errStop
+		}
+		keys = append(keys, append([]byte(nil), key...))
+		left.count--
+		left.bytes -= min(left.bytes, uint64(len(key)+len(body)+sealSize))
+		return nil
+	})
+	for _, key := range keys {
+		err = errors.Join(err, t.del(tb, key))
+	}
+	return uint64(len(keys)), err
+}
