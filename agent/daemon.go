@@ -1,0 +1,293 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"picket/scanner"
+	"picket/scanner/facts"
+	"picket/store"
+)
+
+// stopTime is how long the parts of the daemon have to stop.
+const stopTime = 5 * time.Second
+
+// machine is what a daemon needs of the world; tests give it another one.
+type machine struct {
+	open  func(context.Context) (scanner.Device, error) // the device, anew for each scan
+	root  string                                        // where the device's tree is, to be watched; "" is not watched
+	load  func() (Config, error)
+	log   *slog.Logger
+	level *slog.LevelVar
+	clock clock
+	delay time.Duration // the longest before the first scan
+	tell  func(state string)
+	boot  string    // id of this boot
+	built time.Time // when this program was made; zero when not known
+	sink  func(Config) Sink
+}
+
+// settled is a configuration in effect, and what it names.
+type settled struct {
+	config   Config
+	criteria *criteria
+}
+
+// daemon is the agent that goes on: it scans by schedule and after changes, remembers, and delivers.
+type daemon struct {
+	machine
+	started time.Time
+	warn    *warnings
+	vault   *vault
+	judging *judging
+	todo    *backlog
+	stock   chan struct{} // has room for one: the packages have changed
+	budget  *budget
+	ship    *shipper
+	feed    *feed
+	set     atomic.Pointer[settled]
+	count   counters
+	when    schedule
+
+	reloading sync.Mutex
+}
+
+// counters are what Cost and the status tell.
+type counters struct {
+	scans, looks      atomic.Int64
+	scanCPU, looksCPU atomic.Int64 // nanoseconds
+}
+
+// newDaemon loads the configuration and opens the store. It fails where another agent runs, or
+// where the configuration is wrong.
+func newDaemon(m machine) (*daemon, error) {
+	c, err := m.load()
+	if err != nil {
+		return nil, err
+	}
+	crit, err := loadCriteria(c)
+	if err != nil {
+		return nil, err
+	}
+	setLevel(m.level, c.LogLevel)
+	warn := newWarnings(m.log, m.clock.wall)
+	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, todo: newBacklog(), stock: make(chan struct{}, 1), budget: newBudget(c.CPUBudget), feed: newFeed()}
+	d.set.Store(&settled{c, crit})
+	d.judging = &judging{open: m.open, collectors: facts.Collectors(), now: m.clock.wall}
+	d.vault = &vault{dir: c.StateDir, log: m.log, warn: warn, opts: store.Options{
+		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall}}
+	d.ship = newShipper(d.vault, m.log, warn)
+	if err := d.vault.open(); err != nil {
+		return nil, &hinted{err, "stop it first: 'picket service stop', or by its process id"}
+	}
+	return d, nil
+}
+
+func setLevel(v *slog.LevelVar, name string) {
+	var l slog.Level
+	if l.UnmarshalText([]byte(name)) == nil {
+		v.Set(l)
+	}
+}
+
+func (d *daemon) config() Config { return d.set.Load().config }
+
+// run runs all parts until ctx ends or one of them fails.
+func (d *daemon) run(ctx context.Context, more ...actor) error {
+	d.checkRights()
+	d.arrive()
+	d.tell("READY=1")
+	err := runGroup(ctx, d.log, stopTime, append([]actor{
+		{"schedule", d.runSchedule},
+		{"scan", d.runScans},
+		{"inventory", d.runInventory},
+		{"watch", d.runWatch},
+		{"ship", d.runShip},
+	}, more...)...)
+	d.tell("STOPPING=1")
+	return errors.Join(err, d.leave(err))
+}
+
+// once scans, remembers and delivers, and ends.
+func (d *daemon) once(ctx context.Context) error {
+	d.checkRights()
+	d.arrive()
+	err := d.scanWhole(ctx, "once")
+	if err == nil {
+		err = d.ship.all(ctx, d.sink(d.config()))
+	}
+	return errors.Join(err, d.leave(err))
+}
+
+func (d *daemon) checkRights() {
+	dev, err := d.open(context.Background())
+	if err != nil {
+		return // the scan will say it
+	}
+	defer closeDevice(dev)
+	if id := dev.Identity(); !id.Root {
+		d.warn.set(warnUnprivileged, "rights", "the agent does not run as root: some of the device cannot be read", "run it as root, by 'picket service install'")
+	}
+}
+
+// runShip delivers, with the sink that the configuration names.
+func (d *daemon) runShip(ctx context.Context) error {
+	for ctx.Err() == nil {
+		c := d.config()
+		sink := d.sink(c)
+		part, stop := context.WithCancel(ctx)
+		gone := d.feed.onReload(func() {
+			if now := d.config(); now.SinkFile != c.SinkFile || now.SinkSize != c.SinkSize {
+				stop()
+			}
+		})
+		err := d.ship.run(part, sink)
+		gone()
+		stop()
+		if closer, ok := sink.(interface{ Close() error }); ok {
+			if err := closer.Close(); err != nil {
+				d.log.Debug("closing the sink", "error", err)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// feed hands on the events that are queued, and that the configuration changed.
+type feed struct {
+	mu      sync.Mutex
+	next    int
+	readers map[int]chan []byte
+	reload  map[int]func()
+}
+
+func newFeed() *feed { return &feed{readers: map[int]chan []byte{}, reload: map[int]func(){}} }
+
+// readerRoom is how many events wait for a reader; one that does not keep up is dropped.
+const readerRoom = 256
+
+// subscribe gives events, from now on, until cancel. The channel is closed when the reader did
+// not keep up.
+func (f *feed) subscribe() (events <-chan []byte, cancel func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id, ch := f.next, make(chan []byte, readerRoom)
+	f.next++
+	f.readers[id] = ch
+	return ch, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.drop(id)
+	}
+}
+
+func (f *feed) drop(id int) {
+	if ch, ok := f.readers[id]; ok {
+		delete(f.readers, id)
+		close(ch)
+	}
+}
+
+func (f *feed) publish(events [][]byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id, ch := range f.readers {
+		for _, e := range events {
+			select {
+			case ch <- e:
+				continue
+			default:
+			}
+			f.drop(id)
+			break
+		}
+	}
+}
+
+// onReload calls do after each change of the configuration, until cancel.
+func (f *feed) onReload(do func()) (cancel func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := f.next
+	f.next++
+	f.reload[id] = do
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.reload, id)
+	}
+}
+
+func (f *feed) reloaded() {
+	f.mu.Lock()
+	var all []func()
+	for _, do := range f.reload {
+		all = append(all, do)
+	}
+	f.mu.Unlock()
+	for _, do := range all {
+		do()
+	}
+}
+
+// restartKeys take effect when the agent starts.
+var restartKeys = []string{"state_dir", "socket", "socket_group", "outbox_size", "outbox_age"}
+
+// reload loads the configuration and what it names, and puts it into effect as a whole. What is
+// wrong leaves the old one. It gives the changes, as "key: old -> new".
+func (d *daemon) reload() ([]string, error) {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	d.tell("RELOADING=1")
+	defer d.tell("READY=1")
+	c, err := d.load()
+	var crit *criteria
+	if err == nil {
+		crit, err = loadCriteria(c)
+	}
+	if err != nil {
+		d.warn.set(warnConfig, "config", "the new configuration is not used: "+err.Error(), "see 'picket config check'; the old one stays in effect")
+		return nil, fmt.Errorf("the old configuration stays: %w", err)
+	}
+	d.warn.clear(warnConfig)
+	old := d.config()
+	changes := Changes(old, c)
+	for i, change := range changes {
+		if slices.ContainsFunc(restartKeys, func(k string) bool { return len(change) > len(k) && change[:len(k)+1] == k+":" }) {
+			changes[i] += " (when the agent starts anew)"
+		}
+	}
+	c.StateDir, c.Socket, c.SocketGroup, c.OutboxSize, c.OutboxAge = old.StateDir, old.Socket, old.SocketGroup, old.OutboxSize, old.OutboxAge
+	d.set.Store(&settled{c, crit})
+	d.budget.setShare(c.CPUBudget)
+	setLevel(d.level, c.LogLevel)
+	d.log.Info("configuration loaded", "changes", changes)
+	d.feed.reloaded()
+	d.todo.all("reload", nil) // the files that it names may have changed too
+	return changes, nil
+}
+
+// rescan asks for a whole scan, and waits for it if asked to.
+func (d *daemon) rescan(ctx context.Context, wait bool) (*scanner.Report, error) {
+	if !wait {
+		d.todo.all("asked", nil)
+		return nil, nil
+	}
+	answer := make(chan scanned, 1)
+	d.todo.all("asked", answer)
+	select {
+	case got := <-answer:
+		return got.report, got.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,258 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"picket/scanner"
+	"picket/scanner/report"
+	"picket/store"
+)
+
+// closeDevice gives back what a device holds open.
+func closeDevice(dev scanner.Device) {
+	if c, ok := dev.(io.Closer); ok {
+		c.Close()
+	}
+}
+
+// settle is how long the tables that hang on the packages wait after these changed: an
+// upgrade changes them many times.
+const settle = 2 * time.Second
+
+// runScans scans what is in the backlog, one after the other.
+func (d *daemon) runScans(ctx context.Context) error {
+	for {
+		j, err := d.todo.next(ctx)
+		if err != nil {
+			return nil
+		}
+		if j.whole == "" {
+			d.look(ctx, j.tables)
+			continue
+		}
+		err = d.scanWhole(ctx, j.whole)
+		for _, a := range j.asked {
+			a <- scanned{d.judging.report(), err}
+		}
+		if err != nil && d.judging.report() == nil {
+			d.when.failed(d.clock.boot())
+		}
+	}
+}
+
+// scanWhole scans and remembers. What the store will not take is a warning: the report is there.
+func (d *daemon) scanWhole(ctx context.Context, why string) error {
+	began, cpu := time.Now(), processCPU()
+	o, err := d.judging.whole(ctx, d.set.Load().criteria)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		d.warn.set(warnScanFailed, "scan", err.Error(), "see 'picket scan'")
+		return err
+	}
+	d.warn.clear(warnScanFailed)
+	d.when.scanned(d.clock.boot())
+	r := o.report
+	err = d.keep(o)
+	d.upkeep(r)
+	d.seen()
+	cost := processCPU() - cpu
+	d.count.scans.Add(1)
+	d.count.scanCPU.Store(int64(cost))
+	d.log.Info("scanned", "why", why, "level", r.Level.String(), "findings", len(r.Findings), "packages", len(packagesOf(r)),
+		"took", time.Since(began).Round(time.Millisecond), "cpu", cost.Round(time.Millisecond))
+	debug.FreeOSMemory()
+	return err
+}
+
+// look reads and judges some tables again.
+func (d *daemon) look(ctx context.Context, tables []string) {
+	if wait := d.budget.wait(); wait > 0 {
+		d.warn.set(warnBudget, "scan", "looks after changes have used up cpu_budget; they go on as it fills", "find out what changes so often, or raise cpu_budget")
+		d.todo.some(tables, time.Now().Add(wait))
+		return
+	}
+	d.warn.clear(warnBudget)
+	d.timed(ctx, tables, func() error {
+		o, err := d.judging.part(ctx, d.set.Load().criteria, tables)
+		if err != nil {
+			return err
+		}
+		return d.keep(o)
+	})
+}
+
+// runInventory tells what became of the packages, before all that hangs on them is judged, and
+// beside a scan that is under way: it takes a fraction of the time.
+func (d *daemon) runInventory(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.stock:
+		}
+		d.timed(ctx, []string{"packages"}, func() error { return d.inventory(ctx) })
+	}
+}
+
+func (d *daemon) inventory(ctx context.Context) error {
+	d.judging.stock.Lock()
+	defer d.judging.stock.Unlock()
+	r, err := d.judging.inventory(ctx, d.set.Load().criteria)
+	if err != nil {
+		return err
+	}
+	inv, err := toInventory(r)
+	if err != nil || inv == nil {
+		return err
+	}
+	return d.change(func(st *store.Store, encode store.Encode) error {
+		ch, err := st.Apply(store.Scan{Inventory: inv}, encode)
+		d.changed(ch)
+		return err
+	})
+}
+
+// again has tables looked at that a change concerns, and what hangs on them.
+func (d *daemon) again(tables []string) {
+	at := time.Now()
+	if slices.Contains(tables, "packages") {
+		select {
+		case d.stock <- struct{}{}:
+		default:
+		}
+		at = at.Add(settle)
+	}
+	d.todo.some(tables, at)
+}
+
+// timed does a look, counts what it took, and makes its failure a warning.
+func (d *daemon) timed(ctx context.Context, tables []string, do func() error) {
+	began, cpu := time.Now(), processCPU()
+	err := do()
+	cost := processCPU() - cpu
+	d.budget.spend(cost)
+	d.count.looks.Add(1)
+	d.count.looksCPU.Add(int64(cost))
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, errNoStore):
+	case err != nil:
+		d.warn.set(warnScanFailed, "scan", err.Error(), "see 'picket scan'")
+	default:
+		d.log.Debug("looked", "tables", tables, "took", time.Since(began).Round(time.Millisecond), "cpu", cost.Round(time.Millisecond))
+	}
+}
+
+// keep remembers a report, and tells what changed.
+func (d *daemon) keep(o outcome) error {
+	d.judging.stock.Lock()
+	defer d.judging.stock.Unlock()
+	r := o.report
+	set := d.set.Load().criteria.rules
+	return d.change(func(st *store.Store, encode store.Encode) error {
+		open, err := st.Findings()
+		if err != nil {
+			return err
+		}
+		ids := set.IDs()
+		var gone []string
+		for _, f := range open {
+			if _, there := slices.BinarySearch(ids, f.Rule); !there {
+				gone = append(gone, f.Rule)
+			}
+		}
+		scan, err := toStore(r, gone)
+		if err != nil {
+			return err
+		}
+		if !o.stocks {
+			scan.Inventory = nil
+		}
+		ch, err := st.Apply(scan, encode)
+		d.changed(ch)
+		if err != nil {
+			return err
+		}
+		return d.posture(st, r)
+	})
+}
+
+// changed logs what a scan changed.
+func (d *daemon) changed(ch store.Changes) {
+	if ch.Dropped > 0 {
+		d.warn.set(warnDropping, "outbox", "the outbox is full: the least severe events are dropped and counted", "see to the sink, or raise outbox_size")
+	}
+	if ch != (store.Changes{}) {
+		d.log.Info("changed", "opened", ch.Opened, "updated", ch.Updated, "resolved", ch.Resolved, "added", ch.Added, "upgraded", ch.Changed, "removed", ch.Removed)
+	}
+}
+
+// posture tells a change of the level. It is called inside change.
+func (d *daemon) posture(st *store.Store, r *scanner.Report) error {
+	now := report.PostureOf(r.Level, r.Findings)
+	body, err := json.Marshal(now)
+	if err != nil {
+		return err
+	}
+	old, err := st.Recall(notesTable, "posture")
+	if err != nil || string(old) == string(body) {
+		return err
+	}
+	var before report.Posture
+	if old != nil && json.Unmarshal(old, &before) == nil && before.Level != now.Level {
+		m, err := d.maker(st)
+		if err != nil {
+			return err
+		}
+		_, err = st.Queue("posture", uint8(scanner.Low), m.own(func(meta report.EventMeta) (report.Event, error) { return report.PostureEvent(meta, before, now) }))
+		if err != nil {
+			return fmt.Errorf("telling the level: %w", err)
+		}
+		d.feed.publish(m.made)
+	}
+	return st.Remember(notesTable, "posture", body, keepNotes)
+}
+
+// upkeep does what time brings: ignores end, losses are told, a full snapshot is due.
+func (d *daemon) upkeep(r *scanner.Report) {
+	err := d.change(func(st *store.Store, encode store.Encode) error {
+		if err := st.Tend(encode); err != nil {
+			return err
+		}
+		if _, err := st.TellLosses(encode); err != nil {
+			return err
+		}
+		why, err := st.NeedSnapshot(d.config().SnapshotInterval)
+		if err != nil || why == "" || r == nil {
+			return err
+		}
+		m, err := d.maker(st)
+		if err != nil {
+			return err
+		}
+		_, err = st.Queue("device", uint8(scanner.Low), m.own(func(meta report.EventMeta) (report.Event, error) {
+			return report.DeviceEvent(meta, report.DeviceState{Level: r.Level, SetBy: r.SetBy, Coverage: r.Coverage})
+		}))
+		if err != nil {
+			return err
+		}
+		d.feed.publish(m.made)
+		parts, err := st.QueueSnapshot(encode)
+		if err == nil {
+			d.log.Info("snapshot queued", "why", why, "parts", parts)
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, errNoStore) {
+		d.log.Debug("upkeep", "error", err)
+	}
+}
