@@ -56,19 +56,6 @@ func (b *budget) fill() {
 	b.at = now
 }
 
-// Cost is what the agent itself has used.
-type Cost struct {
-	CPU      time.Duration `json:"cpu_ns"`        // since it started
-	RSS      int64         `json:"rss_bytes"`     // now
-	Peak     int64         `json:"peak_bytes"`    // most at any time
-	Wakeups  int64         `json:"wakeups"`       // times that it waited and was woken
-	Written  int64         `json:"written_bytes"` // to storage
-	Scans    int64         `json:"scans"`         // whole ones
-	Looks    int64         `json:"looks"`         // at parts, after changes
-	ScanCPU  time.Duration `json:"scan_cpu_ns"`   // of the last whole scan
-	LooksCPU time.Duration `json:"looks_cpu_ns"`  // of all looks
-}
-
 // processCPU is the processor time of this process and the programs that it ran.
 func processCPU() time.Duration {
 	var sum time.Duration

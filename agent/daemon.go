@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"picket/scanner"
+	"picket/scanner/device"
 	"picket/scanner/facts"
 	"picket/store"
 )
@@ -20,17 +21,19 @@ const stopTime = 5 * time.Second
 
 // machine is what a daemon needs of the world; tests give it another one.
 type machine struct {
-	open  func(context.Context) (scanner.Device, error) // the device, anew for each scan
-	root  string                                        // where the device's tree is, to be watched; "" is not watched
-	load  func() (Config, error)
-	log   *slog.Logger
-	level *slog.LevelVar
-	clock clock
-	delay time.Duration // the longest before the first scan
-	tell  func(state string)
-	boot  string    // id of this boot
-	built time.Time // when this program was made; zero when not known
-	sink  func(Config) Sink
+	open func(context.Context) (scanner.Device, error) // the device, anew for each scan
+	// glance takes a look at what runs; nil where nothing does.
+	glance func() (device.Glimpse, error)
+	root   string // where the device's tree is, to be watched; "" is not watched
+	load   func() (Config, error)
+	log    *slog.Logger
+	level  *slog.LevelVar
+	clock  clock
+	delay  time.Duration // the longest before the first scan
+	tell   func(state string)
+	boot   string    // id of this boot
+	built  time.Time // when this program was made; zero when not known
+	sink   func(Config) Sink
 }
 
 // settled is a configuration in effect, and what it names.
@@ -108,6 +111,7 @@ func (d *daemon) run(ctx context.Context, more ...actor) error {
 		{"scan", d.runScans},
 		{"inventory", d.runInventory},
 		{"watch", d.runWatch},
+		{"sample", d.runSample},
 		{"ship", d.runShip},
 	}, more...)...)
 	d.tell("STOPPING=1")

@@ -68,17 +68,18 @@ Exit status: 0 ended by a signal, 1 error, 64 usage.`,
 func hostMachine(which *configFlags, log io.Writer) machine {
 	level := new(slog.LevelVar)
 	return machine{
-		open:  func(ctx context.Context) (scanner.Device, error) { return device.Live(ctx, device.LiveOptions{}) },
-		root:  "/",
-		load:  func() (Config, error) { c, _, err := which.load(); return c, err },
-		log:   slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
-		level: level,
-		clock: systemClock(),
-		delay: startDelay,
-		tell:  func(string) {},
-		boot:  bootID(),
-		built: buildTime(),
-		sink:  func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		open:   func(ctx context.Context) (scanner.Device, error) { return device.Live(ctx, device.LiveOptions{}) },
+		glance: device.Glance,
+		root:   "/",
+		load:   func() (Config, error) { c, _, err := which.load(); return c, err },
+		log:    slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
+		level:  level,
+		clock:  systemClock(),
+		delay:  startDelay,
+		tell:   func(string) {},
+		boot:   bootID(),
+		built:  buildTime(),
+		sink:   func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
 	}
 }
 
