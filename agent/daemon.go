@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,8 +17,11 @@ import (
 	"picket/store"
 )
 
-// stopTime is how long the parts of the daemon have to stop.
-const stopTime = 5 * time.Second
+// The daemon ends within five seconds: its parts have stopTime, the store the rest.
+const (
+	stopTime  = 4 * time.Second
+	leaveTime = time.Second
+)
 
 // machine is what a daemon needs of the world; tests give it another one.
 type machine struct {
@@ -53,7 +57,8 @@ type daemon struct {
 	stock   chan struct{} // has room for one: the packages have changed
 	budget  *budget
 	ship    *shipper
-	feed    *feed
+	feed    feed
+	reloads reloads
 	set     atomic.Pointer[settled]
 	count   counters
 	when    schedule
@@ -80,7 +85,7 @@ func newDaemon(m machine) (*daemon, error) {
 	}
 	setLevel(m.level, c.LogLevel)
 	warn := newWarnings(m.log, m.clock.wall)
-	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, todo: newBacklog(), stock: make(chan struct{}, 1), budget: newBudget(c.CPUBudget), feed: newFeed()}
+	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, todo: newBacklog(), stock: make(chan struct{}, 1), budget: newBudget(c.CPUBudget)}
 	d.set.Store(&settled{c, crit})
 	d.judging = &judging{open: m.open, collectors: facts.Collectors(), now: m.clock.wall}
 	d.vault = &vault{dir: c.StateDir, log: m.log, warn: warn, opts: store.Options{
@@ -146,7 +151,7 @@ func (d *daemon) runShip(ctx context.Context) error {
 		c := d.config()
 		sink := d.sink(c)
 		part, stop := context.WithCancel(ctx)
-		gone := d.feed.onReload(func() {
+		gone := d.reloads.tell(func() {
 			if now := d.config(); now.SinkFile != c.SinkFile || now.SinkSize != c.SinkSize {
 				stop()
 			}
@@ -166,79 +171,35 @@ func (d *daemon) runShip(ctx context.Context) error {
 	return nil
 }
 
-// feed hands on the events that are queued, and that the configuration changed.
-type feed struct {
-	mu      sync.Mutex
-	next    int
-	readers map[int]chan []byte
-	reload  map[int]func()
+// reloads calls those who want to know after each change of the configuration.
+type reloads struct {
+	mu   sync.Mutex
+	next int
+	list map[int]func()
 }
 
-func newFeed() *feed { return &feed{readers: map[int]chan []byte{}, reload: map[int]func(){}} }
-
-// readerRoom is how many events wait for a reader; one that does not keep up is dropped.
-const readerRoom = 256
-
-// subscribe gives events, from now on, until cancel. The channel is closed when the reader did
-// not keep up.
-func (f *feed) subscribe() (events <-chan []byte, cancel func()) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	id, ch := f.next, make(chan []byte, readerRoom)
-	f.next++
-	f.readers[id] = ch
-	return ch, func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.drop(id)
+// tell has do called after each change, until cancel.
+func (r *reloads) tell(do func()) (cancel func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id := r.next
+	r.next++
+	if r.list == nil {
+		r.list = map[int]func(){}
 	}
-}
-
-func (f *feed) drop(id int) {
-	if ch, ok := f.readers[id]; ok {
-		delete(f.readers, id)
-		close(ch)
-	}
-}
-
-func (f *feed) publish(events [][]byte) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for id, ch := range f.readers {
-		for _, e := range events {
-			select {
-			case ch <- e:
-				continue
-			default:
-			}
-			f.drop(id)
-			break
-		}
-	}
-}
-
-// onReload calls do after each change of the configuration, until cancel.
-func (f *feed) onReload(do func()) (cancel func()) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	id := f.next
-	f.next++
-	f.reload[id] = do
+	r.list[id] = do
 	return func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.reload, id)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.list, id)
 	}
 }
 
-func (f *feed) reloaded() {
-	f.mu.Lock()
-	var all []func()
-	for _, do := range f.reload {
-		all = append(all, do)
-	}
-	f.mu.Unlock()
-	for _, do := range all {
+func (r *reloads) all() {
+	r.mu.Lock()
+	list := slices.Collect(maps.Values(r.list))
+	r.mu.Unlock()
+	for _, do := range list {
 		do()
 	}
 }
@@ -275,7 +236,7 @@ func (d *daemon) reload() ([]string, error) {
 	d.budget.setShare(c.CPUBudget)
 	setLevel(d.level, c.LogLevel)
 	d.log.Info("configuration loaded", "changes", changes)
-	d.feed.reloaded()
+	d.reloads.all()
 	d.todo.all("reload", nil) // the files that it names may have changed too
 	return changes, nil
 }

@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"picket/scanner"
@@ -28,11 +30,21 @@ func (d *daemon) change(do func(st *store.Store, encode store.Encode) error) err
 		}
 		err = do(st, m.encode)
 		if err == nil || errors.Is(err, store.ErrRefused) { // of what was refused nothing was made
-			d.feed.publish(m.made)
+			d.publish(m)
 		}
 		d.ship.more()
 		return err
 	})
+}
+
+// publish hands on the events that were made; those of a snapshot part are several lines.
+func (d *daemon) publish(m *eventMaker) {
+	for _, body := range m.made {
+		for line := range bytes.Lines(body) {
+			d.feed.publish(bytes.TrimSuffix(line, []byte("\n")))
+		}
+	}
+	m.made = nil
 }
 
 // maker gives what makes the bodies of the next events.
@@ -134,7 +146,7 @@ func gapAfter(last runNote, lastWrite time.Time, now runNote) Gap {
 // arrive tells the gap since the last run, and notes that the agent runs.
 func (d *daemon) arrive() {
 	err := d.change(func(st *store.Store, _ store.Encode) error {
-		now := runNote{At: d.clock.wall().UTC().Truncate(time.Millisecond), Boot: d.boot, Version: version()}
+		now := runNote{At: d.now(), Boot: d.boot, Version: version()}
 		b, err := st.Recall(notesTable, "run")
 		if err != nil {
 			return err
@@ -175,7 +187,7 @@ func (d *daemon) tellGap(st *store.Store, g Gap) error {
 	if err != nil {
 		return fmt.Errorf("telling the gap: %w", err)
 	}
-	d.feed.publish(m.made)
+	d.publish(m)
 	d.log.Info("was not running", "from", stamp(g.From), "to", stamp(g.To), "why", g.Why)
 	return nil
 }
@@ -191,7 +203,7 @@ func (d *daemon) seen() {
 				return err
 			}
 		}
-		return remember(st, "run", runNote{At: d.clock.wall().UTC().Truncate(time.Millisecond), Boot: d.boot, Version: version()})
+		return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: version()})
 	})
 }
 
@@ -201,14 +213,28 @@ func (d *daemon) leave(why error) error {
 	if why != nil {
 		text = why.Error()
 	}
-	d.note(func(st *store.Store) error {
-		return remember(st, "run", runNote{At: d.clock.wall().UTC().Truncate(time.Millisecond), Boot: d.boot, Version: version(), Stopped: text[:min(len(text), 200)]})
-	})
-	if err := d.vault.close(); err != nil {
-		return fmt.Errorf("closing the store: %w", err)
+	left := make(chan error, 1)
+	go func() { // a part that hangs may have the store in its hands
+		d.note(func(st *store.Store) error {
+			return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: version(), Stopped: strings.ToValidUTF8(text[:min(len(text), 200)], "")})
+		})
+		left <- d.vault.close()
+	}()
+	late := time.NewTimer(leaveTime)
+	defer late.Stop()
+	select {
+	case err := <-left:
+		if err != nil {
+			return fmt.Errorf("closing the store: %w", err)
+		}
+		return nil
+	case <-late.C:
+		return errors.New("the store could not be closed in time")
 	}
-	return nil
 }
+
+// now is the wall clock as it is noted.
+func (d *daemon) now() time.Time { return d.clock.wall().UTC().Truncate(time.Millisecond) }
 
 func (d *daemon) note(do func(*store.Store) error) {
 	if err := d.vault.use(do); err != nil {

@@ -12,7 +12,7 @@ import (
 // sockets looked at when something came or went.
 func (d *daemon) runSample(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
-	defer d.feed.onReload(func() {
+	defer d.reloads.tell(func() {
 		select {
 		case changed <- struct{}{}:
 		default:

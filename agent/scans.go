@@ -217,7 +217,7 @@ func (d *daemon) posture(st *store.Store, r *scanner.Report) error {
 		if err != nil {
 			return fmt.Errorf("telling the level: %w", err)
 		}
-		d.feed.publish(m.made)
+		d.publish(m)
 	}
 	return st.Remember(notesTable, "posture", body, keepNotes)
 }
@@ -245,7 +245,7 @@ func (d *daemon) upkeep(r *scanner.Report) {
 		if err != nil {
 			return err
 		}
-		d.feed.publish(m.made)
+		d.publish(m)
 		parts, err := st.QueueSnapshot(encode)
 		if err == nil {
 			d.log.Info("snapshot queued", "why", why, "parts", parts)

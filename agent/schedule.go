@@ -59,7 +59,7 @@ func (s *schedule) due(c Config) time.Duration {
 // runSchedule has all scanned at the start and in intervals, and watches the clocks.
 func (d *daemon) runSchedule(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
-	defer d.feed.onReload(func() {
+	defer d.reloads.tell(func() {
 		select {
 		case changed <- struct{}{}:
 		default:
@@ -129,7 +129,7 @@ func (d *daemon) noticeJumps(before, now moment) (sleptAny bool) {
 				Message: "The clock was set by " + set.Round(time.Second).String(), Rest: map[string]any{"clock_set_seconds": int64(set / time.Second)}})
 		}))
 		if err == nil {
-			d.feed.publish(m.made)
+			d.publish(m)
 			d.ship.more()
 		}
 		return err

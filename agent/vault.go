@@ -45,6 +45,9 @@ func (v *vault) open() error {
 	if errors.Is(v.why, store.ErrLocked) {
 		return v.why
 	}
+	if v.why != nil {
+		v.complain(v.why)
+	}
 	return nil
 }
 
@@ -69,7 +72,6 @@ func (v *vault) reopen() {
 	}
 	if v.why != nil {
 		v.st = nil
-		v.complain(v.why)
 		return
 	}
 	v.warn.clear(warnStoreUnusable, warnStoreReadOnly, warnStoreFull)
@@ -91,7 +93,9 @@ func (v *vault) use(do func(*store.Store) error) error {
 		if err := v.st.Close(); err != nil {
 			v.log.Debug("closing a damaged store", "error", err)
 		}
-		v.reopen()
+		if v.reopen(); v.why != nil {
+			v.complain(v.why)
+		}
 	}
 	v.mu.Unlock()
 	return v.try(do)
@@ -103,7 +107,9 @@ func (v *vault) try(do func(*store.Store) error) error {
 		v.mu.RUnlock()
 		v.mu.Lock()
 		if v.st == nil && time.Since(v.tried) >= retryStore {
-			v.reopen()
+			if v.reopen(); v.why != nil {
+				v.complain(v.why)
+			}
 		}
 		v.mu.Unlock()
 		v.mu.RLock()

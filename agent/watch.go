@@ -26,7 +26,7 @@ func (d *daemon) runWatch(ctx context.Context) error {
 	for ctx.Err() == nil {
 		c := d.config()
 		part, stop := context.WithCancel(ctx)
-		gone := d.feed.onReload(func() {
+		gone := d.reloads.tell(func() {
 			if d.config().Watch != c.Watch {
 				stop()
 			}
