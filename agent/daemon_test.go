@@ -38,7 +38,9 @@ func smallSystem(t testing.TB, n int) string {
 	}
 	var status strings.Builder
 	for i := range n {
-		status.WriteString(stanza(fmt.Sprintf("pkg%d", i), "1.0-1"))
+		name := fmt.Sprintf("pkg%d", i)
+		status.WriteString(stanza(name, "1.0-1"))
+		replace(t, root, "/var/lib/dpkg/info/"+name+".list", "/.\n/usr\n/usr/share\n/usr/share/"+name+"\n")
 	}
 	replace(t, root, "/var/lib/dpkg/status", status.String())
 	return root
@@ -414,3 +416,6 @@ func TestDaemonWithoutAStore(t *testing.T) {
 		}
 	})
 }
+
+// log0 is the bench's log.
+func (b *bench) log0() *slog.Logger { return b.machine.log }
