@@ -3,6 +3,7 @@ package agent
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,11 +82,11 @@ func TestDaemonNoticesSleepAndClocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, root)
 		base := time.Now()
-		var slept, set time.Duration // the test alone writes them, while the daemon waits
+		var slept, set atomic.Int64 // nanoseconds
 		b.clock = clock{
-			wall:  func() time.Time { return time.Now().Add(slept + set) },
+			wall:  func() time.Time { return time.Now().Add(time.Duration(slept.Load() + set.Load())) },
 			awake: func() time.Duration { return time.Since(base) },
-			boot:  func() time.Duration { return time.Since(base) + slept },
+			boot:  func() time.Duration { return time.Since(base) + time.Duration(slept.Load()) },
 		}
 		b.built = base.Add(-24 * time.Hour)
 		d, stop := b.start(t)
@@ -93,13 +94,13 @@ func TestDaemonNoticesSleepAndClocks(t *testing.T) {
 		synctest.Wait()
 		scans := d.count.scans.Load()
 
-		slept = 8 * time.Hour // longer than the interval: a scan fell due
+		slept.Store(int64(8 * time.Hour)) // longer than the interval: a scan fell due
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if n := d.count.scans.Load(); n != scans+1 {
 			t.Errorf("%d scans after the sleep, want 1\n%s", n-scans, b.log)
 		}
-		set = -10 * 365 * 24 * time.Hour
+		set.Store(int64(-10 * 365 * 24 * time.Hour))
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if n := d.count.scans.Load(); n != scans+1 {
@@ -116,7 +117,7 @@ func TestDaemonNoticesSleepAndClocks(t *testing.T) {
 				t.Errorf("%s is of %v, before the program was built", e.Message, at)
 			}
 		}
-		set = 0
+		set.Store(0)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if w := d.warn.all(); slices.ContainsFunc(w, func(w Warning) bool { return w.Code == warnClock }) {
@@ -135,15 +136,16 @@ func TestSampleNoticesWhatComesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, root)
 		b.config.SampleInterval = 30 * time.Second
-		now := device.Glimpse{Listening: map[string]bool{"tcp 0:22": true}, Programs: map[string]bool{"/bin/sh": true}}
-		b.glance = func() (device.Glimpse, error) { return now, nil }
+		var now atomic.Pointer[device.Glimpse]
+		now.Store(&device.Glimpse{Listening: map[string]bool{"tcp 0:22": true}, Programs: map[string]bool{"/bin/sh": true}})
+		b.glance = func() (device.Glimpse, error) { return *now.Load(), nil }
 		d, stop := b.start(t)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if n := d.count.looks.Load(); n != 0 {
 			t.Errorf("%d looks while nothing changed", n)
 		}
-		now = device.Glimpse{Listening: map[string]bool{"tcp 0:22": true, "tcp 0:4444": true}, Programs: now.Programs}
+		now.Store(&device.Glimpse{Listening: map[string]bool{"tcp 0:22": true, "tcp 0:4444": true}, Programs: now.Load().Programs})
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
 		if n := d.count.looks.Load(); n != 1 {
