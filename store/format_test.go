@@ -193,7 +193,9 @@ func TestSealCoversTableKeyAndBody(t *testing.T) {
 		"table": func() ([]byte, error) { return unseal("u", []byte("key"), frame) },
 		"key":   func() ([]byte, error) { return unseal("t", []byte("kez"), frame) },
 		"shift": func() ([]byte, error) { return unseal("tk", []byte("ey"), frame) },
-		"body":  func() ([]byte, error) { return unseal("t", []byte("key"), append(frame[:len(frame)-1:len(frame)-1], 'z')) },
+		"body": func() ([]byte, error) {
+			return unseal("t", []byte("key"), append(frame[:len(frame)-1:len(frame)-1], 'z'))
+		},
 		"short": func() ([]byte, error) { return unseal("t", []byte("key"), frame[:4]) },
 		"way":   func() ([]byte, error) { return unseal("t", []byte("key"), append([]byte{9}, frame[1:]...)) },
 	} {

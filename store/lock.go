@@ -11,14 +11,16 @@ import (
 	"syscall"
 	"time"
 
-	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 )
 
 // makeFolder makes the store's folder, closed to others, and refuses one that others may
 // write into: they could swap the file.
 func makeFolder(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	info, err := os.Stat(dir)
@@ -194,7 +196,7 @@ func explain(op string, err error) error {
 		return fmt.Errorf("%s: %w: %w", op, ErrReadOnly, err)
 	case is(berrors.ErrTimeout):
 		return fmt.Errorf("%s: %w by another process", op, ErrLocked)
-	case is(berrors.ErrDatabaseNotOpen, bbolt.ErrTxClosed):
+	case is(berrors.ErrDatabaseNotOpen, berrors.ErrTxClosed):
 		return fmt.Errorf("%s: %w", op, ErrClosed)
 	case is(berrors.ErrInvalidMapping, berrors.ErrInvalid, berrors.ErrChecksum):
 		return fmt.Errorf("%s: %w: %w", op, ErrDamaged, err)

@@ -133,7 +133,9 @@ func TestWhatIsNotOursIsRefused(t *testing.T) {
 	link := func(p string) error { return os.Symlink("/dev/null", p) }
 	fifo := func(p string) error { return syscall.Mkfifo(p, 0o600) }
 	folder := func(p string) error { return os.Mkdir(p, 0o700) }
-	foreign := func(p string) error { return errors.Join(os.WriteFile(p, []byte("x"), 0o600), os.Chown(p, 12345, 12345)) }
+	foreign := func(p string) error {
+		return errors.Join(os.WriteFile(p, []byte("x"), 0o600), os.Chown(p, 12345, 12345))
+	}
 	for name, tc := range map[string]struct {
 		make func(string) error
 		path string // beside the store
@@ -193,7 +195,7 @@ func TestFullDisk(t *testing.T) {
 	dir := mounted(t, "4m")
 	path := filepath.Join(dir, "s.db")
 	s := open(t, path, Options{})
-	apply(t, s, Scan{Findings: []Finding{finding("first", "R", 5, "x")}})
+	apply(t, s, Scan{Findings: []Finding{finding("first", "R", 5, "x"), finding("next", "R", 5, "x")}})
 	ballast := filepath.Join(dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 8<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("filling the disk: %v", err)
@@ -210,8 +212,16 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, path, Options{})
-	if evs := peek(t, s, 1, 1); len(evs) != 1 || evs[0].Key != "first" || s.Damage() != nil {
-		t.Fatalf("%+v, %+v", evs, s.Damage())
+	for _, key := range []string{"first", "next"} {
+		evs := peek(t, s, 1, 1)
+		if len(evs) != 1 || evs[0].Key != key || s.Damage() != nil {
+			t.Fatalf("%+v, %+v", evs, s.Damage())
+		}
+		err := s.Ack(evs[0].ID)
+		if err != nil && !errors.Is(err, ErrFull) {
+			t.Fatal(err)
+		}
+		t.Logf("ack of %s on a full disk: %v", key, err)
 	}
 	if _, err := Open(filepath.Join(dir, "other.db"), Options{}); !errors.Is(err, ErrFull) {
 		t.Errorf("a new store on a full disk: %v", err)
@@ -225,8 +235,11 @@ func TestFullDisk(t *testing.T) {
 	if ch, err := s.Apply(big, keep); err != nil || ch.Opened != 1 {
 		t.Errorf("with room again: %+v, %v", ch, err)
 	}
-	if got := drain(t, s); len(got) != 2 {
+	if got := drain(t, s); len(got) != 1 {
 		t.Errorf("%d events", len(got))
+	}
+	if st, _ := s.Stats(); st.Outbox != 0 {
+		t.Errorf("%d events stay", st.Outbox)
 	}
 	// Damage on a full disk: nothing is lost by trying.
 	if err := s.Close(); err != nil {
@@ -247,7 +260,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = open(t, path, Options{})
-	if fs, _ := s.Findings(); len(fs) != 2 || s.Damage() == nil {
+	if fs, _ := s.Findings(); len(fs) != 3 || s.Damage() == nil {
 		t.Errorf("%d findings, damage %+v", len(fs), s.Damage())
 	}
 }

@@ -3,9 +3,9 @@ package store
 import (
 	"cmp"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 )
@@ -146,10 +146,13 @@ func (s *Store) Peek(n, maxBytes int) ([]Event, error) {
 		keys := map[string]bool{}
 		looked, size := 0, 0
 		return t.each(outbox, nil, func(key, body []byte) error {
+			ev, err := decodeEvent(key, body)
+			if _, ok := s.owed[ev.ID]; ok && err == nil {
+				return nil
+			}
 			if looked++; len(out) >= n || looked > 64+8*n {
 				return errStop
 			}
-			ev, err := decodeEvent(key, body)
 			switch {
 			case err != nil:
 				broken = append(broken, append([]byte(nil), key...))
@@ -209,17 +212,36 @@ func (s *Store) Pending(after uint64, n int) ([]Event, error) {
 	return out, explain("list events", err)
 }
 
-// Ack forgets events that arrived. Ids that are not in the outbox are passed over.
+// Ack forgets events that arrived. Ids that are not in the outbox are passed over. Where the
+// disk does not let it (ErrFull, ErrReadOnly) the next Ack tries again, and this process does
+// not peek at them any more, so that what comes after them is delivered.
 func (s *Store) Ack(ids ...string) error {
-	return explain("ack", s.take(ids, func(*tx, Event) error { return nil }))
-}
-
-// take removes events from the outbox after with has seen each.
-func (s *Store) take(ids []string, with func(*tx, Event) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	due := slices.Concat(ids, slices.Collect(maps.Keys(s.owed)))
+	err := s.take(due, func(*tx, Event) error { return nil })
+	if err == nil {
+		s.owed = nil
+		return nil
+	}
+	for _, id := range ids {
+		if seq, ok := s.inFlight[id]; ok && len(s.owed) < maxOwed {
+			if s.owed == nil {
+				s.owed = map[string]uint64{}
+			}
+			s.owed[id] = seq
+		}
+	}
+	return explain("ack", err)
+}
+
+// maxOwed bounds memory while a disk is full. Beyond it events come again, under their ids.
+const maxOwed = 10_000
+
+// take removes events from the outbox after with has seen each. s.mu is held.
+func (s *Store) take(ids []string, with func(*tx, Event) error) error {
 	err := s.shrinkLocked(func(t *tx) error {
-		seqs, err := t.seqsOf(ids)
+		seqs, err := t.seqsOf(ids, s.owed)
 		if err != nil {
 			return err
 		}
@@ -253,11 +275,13 @@ func (s *Store) take(ids []string, with func(*tx, Event) error) error {
 }
 
 // seqsOf finds events by id: those of the last Peek at once, others by looking through.
-func (t *tx) seqsOf(ids []string) ([]uint64, error) {
+func (t *tx) seqsOf(ids []string, owed map[string]uint64) ([]uint64, error) {
 	var seqs []uint64
 	others := map[string]bool{}
 	for _, id := range ids {
 		if seq, ok := t.held[id]; ok {
+			seqs = append(seqs, seq)
+		} else if seq, ok := owed[id]; ok {
 			seqs = append(seqs, seq)
 		} else {
 			others[id] = true
@@ -368,70 +392,4 @@ func newID(now time.Time, random io.Reader) (id [16]byte, err error) {
 func formatID(id [16]byte) string {
 	h := hex.EncodeToString(id[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
-}
-
-// Held is an event that the upstream refused for good.
-type Held struct {
-	Event
-	Why string
-	Set time.Time // aside
-}
-
-const maxHeldBytes = 1 << 20
-
-// Quarantine takes an event out of the queue and keeps it with the reason. The oldest go,
-// counted, when there are too many.
-func (s *Store) Quarantine(id, why string) error {
-	return explain("quarantine", s.take([]string{id}, func(t *tx, ev Event) error {
-		var e encoder
-		e.milli(t.opts.Now().UnixMilli())
-		e.text(clip(why))
-		e.buf = append(e.buf, ev.encode()...)
-		if err := t.put(quarantine, seqKey(ev.Seq), e.buf); err != nil {
-			return err
-		}
-		n, err := t.trim(quarantine, func(a tally) bool { return a.bytes > maxHeldBytes })
-		if err != nil || n == 0 {
-			return err
-		}
-		return t.drop("quarantined", n)
-	}))
-}
-
-// Quarantined lists what is set aside, oldest first.
-func (s *Store) Quarantined() ([]Held, error) {
-	var out []Held
-	err := s.view(func(t *tx) error {
-		return t.each(quarantine, nil, func(key, body []byte) error {
-			d := decoder{buf: body}
-			h := Held{Set: fromMilli(d.milli()), Why: d.text()}
-			if d.err != nil {
-				return fmt.Errorf("%w: quarantine: %w", ErrDamaged, d.err)
-			}
-			ev, err := decodeEvent(key, d.buf)
-			h.Event = ev
-			out = append(out, h)
-			return err
-		})
-	})
-	return out, explain("list quarantine", err)
-}
-
-// trim deletes the first records of a table while it is over its bound, but keeps the last.
-func (t *tx) trim(tb table, over func(tally) bool) (n uint64, err error) {
-	var keys [][]byte
-	left := t.st.tally[tb]
-	err = t.each(tb, nil, func(key, body []byte) error {
-		if !over(left) || left.count <= 1 {
-			return errStop
-		}
-		keys = append(keys, append([]byte(nil), key...))
-		left.count--
-		left.bytes -= min(left.bytes, uint64(len(key)+len(body)+sealSize))
-		return nil
-	})
-	for _, key := range keys {
-		err = errors.Join(err, t.del(tb, key))
-	}
-	return uint64(len(keys)), err
 }

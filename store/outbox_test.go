@@ -362,3 +362,52 @@ func TestCostOfOneChange(t *testing.T) {
 		t.Errorf("one change writes %d pages of 1,000 packages and %d of 10,000", few, many)
 	}
 }
+
+// TestAckThatTheDiskRefuses: what follows is delivered, and the next Ack removes both.
+func TestAckThatTheDiskRefuses(t *testing.T) {
+	t.Parallel()
+	s := open(t, tempPath(t), Options{})
+	for _, key := range []string{"a", "a", "b", "c"} {
+		note(t, s, key, 1)
+	}
+	first := peek(t, s, 2, 1<<20) // a and b
+	// Use up the free pages, which a reader keeps from coming back, in a map that is large
+	// enough not to move, and then allow no new ones.
+	remember := func(name string, size int) {
+		t.Helper()
+		if err := s.Remember("t", name, make([]byte, size), 1000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remember("big", 200<<10)
+	if err := s.Forget("t", "big"); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := s.db.Begin(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; s.db.Stats().FreePageN > 0 && i < 100; i++ {
+		remember(fmt.Sprint(i), 100)
+	}
+	bound := s.opts.MaxSize
+	s.opts.MaxSize = 1 - reserve
+	err = s.Ack(first[0].ID, first[1].ID)
+	if err := reader.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(err, ErrFull) {
+		t.Fatalf("%v", err)
+	}
+	then := peek(t, s, 5, 1<<20)
+	if len(then) != 2 || then[0].Key != "a" || then[0].ID == first[0].ID || then[1].Key != "c" {
+		t.Errorf("%+v", then)
+	}
+	s.opts.MaxSize = bound
+	if err := s.Ack(then[1].ID); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := s.Pending(0, 10); len(left) != 1 || left[0].ID != then[0].ID || len(s.owed) != 0 {
+		t.Errorf("%+v, owed %v", left, s.owed)
+	}
+}

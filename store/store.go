@@ -85,6 +85,7 @@ type Store struct {
 
 	mu       sync.Mutex        // held by every write and by Peek
 	inFlight map[string]uint64 // event id -> sequence, of the last Peek
+	owed     map[string]uint64 // acknowledged, but the disk did not let them be removed yet
 	age      time.Duration     // the store's age clock when it was opened
 	opened   time.Duration     // Uptime then
 }

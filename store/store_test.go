@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -366,5 +367,53 @@ func TestStatsCount(t *testing.T) {
 	st, err := s.Stats()
 	if err != nil || st.Findings != 1 || st.Packages != 1 || st.Outbox != 1 || st.Queued["opened"] != 1 || st.OutboxBytes == 0 || st.FileBytes == 0 || st.Changed.IsZero() {
 		t.Errorf("%+v, %v", st, err)
+	}
+}
+
+// TestManyGoroutines is for the race detector, and for a deadlock between readers and a file
+// that grows.
+func TestManyGoroutines(t *testing.T) {
+	t.Parallel()
+	s := open(t, tempPath(t), Options{})
+	var wg sync.WaitGroup
+	run := func(n int, fn func(i int) error) {
+		wg.Go(func() {
+			for i := range n {
+				if err := fn(i); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	run(40, func(i int) error {
+		_, err := s.Apply(Scan{Findings: []Finding{finding(fmt.Sprint(i), "R", 1, strings.Repeat("x", 9000))}}, say)
+		return err
+	})
+	run(60, func(i int) error {
+		evs, err := s.Peek(3, 1<<20)
+		if err != nil || len(evs) == 0 {
+			return err
+		}
+		if i%7 == 0 {
+			return s.Quarantine(evs[0].ID, "why")
+		}
+		return s.Ack(evs[0].ID)
+	})
+	run(40, func(i int) error {
+		_, err := s.QueueSnapshot(say)
+		return errors.Join(err, s.Remember("t", fmt.Sprint(i), []byte("v"), 5), s.AskSnapshot())
+	})
+	run(100, func(int) error {
+		_, err := s.Findings()
+		_, err2 := s.Stats()
+		_, err3 := s.History("", 10)
+		_, err4 := s.Pending(0, 10)
+		_, err5 := s.Losses()
+		return errors.Join(err, err2, err3, err4, err5)
+	})
+	wg.Wait()
+	if l, err := s.Losses(); err != nil || l.Any() {
+		t.Errorf("%+v, %v", l, err)
 	}
 }
