@@ -63,6 +63,10 @@ fuzz: deps
 	  done; \
 	done
 
+## soak: kill the store 500 times while it works
+soak: deps
+	STORE_KILLS=500 $(GO) test ./store -run NothingIsLost -count 1 -v -timeout 30m
+
 ## vuln: known vulnerabilities in what is built in (needs the Go vulnerability database)
 vuln: deps
 	$(GO) run $(GOVULNCHECK) ./...

@@ -161,13 +161,15 @@ func TestNamesThatAttackTheReader(t *testing.T) {
 	}
 
 	// A label comes from an app's own file.
-	app := facts.App{AppTraits: facts.AppTraits{Package: "com.example.x", Label: evil, Source: "adb", Sideloaded: true}, Debuggable: true, Where: evil}
-	v := set.Judge(t.Context(), &scanner.Facts{Device: scanner.DeviceInfo{Platform: "android"}, Tables: map[string]*scanner.Table{"apps": {Name: "apps", Rows: []facts.App{app}}}})
-	if len(v.Findings) == 0 {
-		t.Fatal("the app is not found")
-	}
-	r.Findings = v.Findings
+	label := readPhoneScenario(t, "testdata/android/hostile/label.txtar")
+	r = scanPhone(t, set, label.on(t, label.planted), scanner.Options{})
 	wellFormed(t, r)
+	if got := ruleIDs(news(r, nil)); !slices.Equal(got, label.fires) {
+		t.Errorf("fires %v, want %v", got, label.fires)
+	}
+	if i := slices.IndexFunc(r.Findings, func(f scanner.Finding) bool { return strings.Contains(f.Means, "gpj.exe") }); i < 0 {
+		t.Error("the label is in no finding")
+	}
 }
 
 // An app's version may hold line ends, and so lines of the dump.

@@ -34,13 +34,14 @@ type androidCommand struct {
 }
 
 // dumpedServices are the services that dumpsys is asked for, with what follows their name.
-// Of activity, the processes are enough; the whole holds what people do in their apps.
+// Of activity, the processes are enough; the whole holds what people do in their apps. Of
+// packages, the filters tell which have an icon.
 func dumpedServices() []string {
 	return []string{
 		"accessibility", "activity processes", "adb", "appops", "batterystats", "connectivity", "dbinfo", "device_policy",
-		"deviceidle", "diskstats", "isub", "jobscheduler", "media_projection", "mount", "netstats", "notification", "package",
-		"platform_compat", "role", "settings", "telephony.registry", "trust", "usagestats", "user", "vpn_management",
-		"webviewupdate", "wifi",
+		"deviceidle", "diskstats", "display", "input_method", "isub", "jobscheduler", "lock_settings", "media_projection", "mount",
+		"netstats", "notification", "package -f", "platform_compat", "role", "settings", "telephony.registry", "trust",
+		"usagestats", "usb", "user", "vpn_management", "webviewupdate", "wifi",
 	}
 }
 
@@ -61,7 +62,7 @@ func androidCommands() []androidCommand {
 		one(scanner.SourceIPRoute, 0, "ip route show table all"),
 		one(scanner.SourceIPRule, 1, "ip rule"),
 		one(scanner.SourceIPNeigh, 0, "ip neigh"),
-		one(scanner.SourceNetstat, 1, "netstat -nap", "netstat -na", "netstat"),
+		one(scanner.SourceNetstat, 1, "netstat -nape", "netstat -na", "netstat"),
 		one(scanner.SourceLsmod, 0, "lsmod"),
 		one(scanner.SourceMount, 1, "mount", "cat /proc/mounts"),
 		one(scanner.SourceMountInfo, 1, "cat /proc/self/mountinfo"),

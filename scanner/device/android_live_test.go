@@ -72,7 +72,7 @@ func TestProbesOnThePhoneItself(t *testing.T) {
 	dir := fakeBin(t, map[string]string{
 		"getprop": `echo "[a]: [$ANDROID_ROOT $ANDROID_DATA $BOOTCLASSPATH $SECRET]"`,
 		"ps":      `echo USER PID NAME; [ $# -gt 1 ] && exit; echo root 1 init`, // a toolbox: knows no -o
-		"dumpsys": `case "$*" in "-t 20 package") echo Packages: ;; *) echo "Can't find service: $3" >&2 ;; esac`,
+		"dumpsys": `case "$*" in "-t 20 package -f") echo Packages: ;; *) echo "Can't find service: $3" >&2 ;; esac`,
 		"cat":     `echo "cat: $1: Permission denied" >&2; exit 1`,
 		"netstat": `echo Proto; exit 3`,
 		"lsmod":   ``,

@@ -2,9 +2,12 @@ package device
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
+	"strings"
 
 	"picket/scanner"
 )
@@ -171,12 +174,28 @@ func (t *recordTree) readlink(name string) (to string, err error) {
 func (t *recordTree) head(name string) (head []byte, err error) {
 	err = t.rareAnswer(opHead, "open", name, func(r *rare) { head = r.head }, func() (func(*rare) error, error) {
 		got, err := t.device.Head(name)
-		if err == nil && t.redact != nil && !isCode(got) {
+		if err == nil && t.redact != nil && !isCode(got) && !isForeignCode(got) {
 			got = textHead(t.redact(name, got))
 		}
 		return func(r *rare) error { r.head = got[:min(len(got), headSize)]; return nil }, err
 	})
 	return head, err
+}
+
+// isForeignCode tells the first bytes of a program for Windows, and of an archive with a program for
+// Android in it. What tells them stands behind the mark of the format, and is nobody's text.
+func isForeignCode(head []byte) bool {
+	const peOffset, zipNameLength, zipName = 60, 26, 30
+	if bytes.HasPrefix(head, []byte("MZ")) && len(head) >= peOffset+4 {
+		at := binary.LittleEndian.Uint32(head[peOffset:])
+		return at >= headSize && at < 4096
+	}
+	if !bytes.HasPrefix(head, []byte("PK\x03\x04")) || len(head) <= zipName {
+		return false
+	}
+	first := string(head[zipName:min(len(head), zipName+int(binary.LittleEndian.Uint16(head[zipNameLength:])))])
+	return slices.ContainsFunc([]string{"AndroidManifest.xml", "resources.arsc", "classes", "META-INF/", "res/", "assets/", "lib/"},
+		func(name string) bool { return strings.HasPrefix(first, name) })
 }
 
 // textHead cuts the first bytes of a file that is no program to what tells its format: the

@@ -321,3 +321,26 @@ func FuzzRecording(f *testing.F) {
 		}
 	})
 }
+
+// What tells a program for another system, or an app under another name, stands behind the mark of
+// its format; the first bytes of other files may be somebody's own text.
+func TestRecordedHeadsTellPrograms(t *testing.T) {
+	t.Parallel()
+	windows := append([]byte("MZ"), make([]byte, 62)...)
+	windows[60] = 0x80
+	zipped := func(name string) []byte {
+		return append(append([]byte("PK\x03\x04"), append(make([]byte, 22), byte(len(name)), 0, 0, 0)...), (name + strings.Repeat("x", 64))[:34]...)
+	}
+	for what, c := range map[string]struct {
+		head []byte
+		kept bool
+	}{
+		"a program for Windows": {windows, true}, "an app": {zipped("AndroidManifest.xml"), true}, "an app with resources first": {zipped("res/layout/a.xml"), true},
+		"an archive of somebody's": {zipped("holiday with anna.jpg"), false}, "a text that begins so": {[]byte(strings.Repeat("MZ dear diary, ", 8)[:64]), false},
+		"a short one": {[]byte("MZ"), false}, "a short archive": {[]byte("PK\x03\x04"), false},
+	} {
+		if got := isForeignCode(c.head); got != c.kept {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+}

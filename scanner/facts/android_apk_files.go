@@ -2,7 +2,9 @@ package facts
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -53,6 +55,9 @@ func collectAPKFiles(ctx context.Context, in *scanner.Input) scanner.Table {
 	for _, pattern := range concat(recordedAPKs, installedAPKs, sharedAPKs) {
 		names, err := scanner.Glob(in.Device.FS(), pattern)
 		looked = looked || err == nil || len(names) > 0
+		if errors.Is(err, fs.ErrPermission) && !slices.Contains(t.Partial, scanner.Reason(err)) {
+			t.Partial = append(t.Partial, scanner.Reason(err)) // what may lie there is not known to be harmless
+		}
 		for _, name := range names {
 			if real, err := in.Device.FS().Resolve(name); err == nil {
 				name = real

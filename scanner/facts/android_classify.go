@@ -29,6 +29,7 @@ func (r *appReader) classify() {
 			}
 		}
 	}
+	r.arrive()
 	for i := range rows {
 		a := &rows[i]
 		a.Known = knownApps[a.Package]
@@ -88,7 +89,7 @@ func (r *appReader) signerKind(a *App) string {
 		return ""
 	case slices.ContainsFunc(signers, func(s string) bool { return shortTestKeys[s] != "" }):
 		return "testkey"
-	case slices.ContainsFunc(signers, func(s string) bool { return slices.Contains(r.platform, s) }):
+	case r.signedLike(a, func(s string) bool { return slices.Contains(r.platform, s) }):
 		return "platform"
 	}
 	return "own"
@@ -96,20 +97,22 @@ func (r *appReader) signerKind(a *App) string {
 
 // sharesSystemSigner reports whether an app is signed by a key that also signs apps of the system.
 func (r *appReader) sharesSystemSigner(a *App) bool {
-	return slices.ContainsFunc(r.raw[a.Package].signers, func(s string) bool { return r.system[s] })
+	return r.signedLike(a, func(s string) bool { return r.system[s] })
 }
 
 // origin tells where an app came from. What an installer says of itself is believed unless
 // Android noted that somebody else asked for the installation.
 func (r *appReader) origin(a *App) {
 	raw := r.raw[a.Package]
-	shell := func(p string) bool { return p == "com.android.shell" || p == "shell" || p == "root" }
 	installer := knownApps[a.Installer]
+	if installer == "" && strings.HasSuffix(a.Installer, ".packageinstaller") { // makers have their own
+		installer = "installer"
+	}
 	a.InstallerMismatch = slices.Contains([]string{"store", "oem_store", "mdm"}, installer) && a.Initiator != "" && a.Initiator != a.Installer && !r.trustedInitiator(a.Initiator)
 	switch {
 	case a.System:
 		a.Source = "system"
-	case a.InstallerMismatch && shell(a.Initiator):
+	case a.InstallerMismatch && byShell(a.Initiator):
 		a.Source = "adb"
 	case a.InstallerMismatch:
 		a.Source = "app"
@@ -117,7 +120,7 @@ func (r *appReader) origin(a *App) {
 		a.Source = installer
 	case r.isManager(a.Installer):
 		a.Source = "mdm"
-	case shell(a.Installer), shell(a.Initiator):
+	case byShell(a.Installer), byShell(a.Initiator):
 		a.Source = "adb"
 	case installer == "installer":
 		a.Source = r.byHand(a)
@@ -125,7 +128,7 @@ func (r *appReader) origin(a *App) {
 		a.Source = installer
 	case a.Installer != "":
 		a.Source = "app"
-		if i := r.apps.get(a.Installer); i != nil && i.System {
+		if i := r.apps.get(a.Installer); i != nil && i.System && (a.Initiator == "" || a.Initiator == a.Installer || r.trustedInitiator(a.Initiator)) {
 			a.Source = "preload" // a set-up wizard or a maker's service
 		}
 	case r.isPreload(a, raw):
@@ -134,6 +137,9 @@ func (r *appReader) origin(a *App) {
 		a.Source = "adb" // an installation without an installer is one by adb, or by root
 	default:
 		a.Source = "unknown"
+	}
+	if raw.doubt && slices.Contains([]string{"preload", "store", "oem_store", "mdm", "unknown"}, a.Source) {
+		a.Source = "app"
 	}
 	a.Preload = a.Source == "preload"
 	a.Sideloaded = !slices.Contains([]string{"system", "preload", "store", "oem_store", "mdm", "unknown"}, a.Source)
@@ -187,7 +193,7 @@ func (r *appReader) isPreload(a *App, raw rawApp) bool {
 	if a.Installer != "" || a.Initiator != "" {
 		return false
 	}
-	return a.SignerKind == "platform" || r.sharesSystemSigner(a) || raw.reason == installReasonDeviceSetup
+	return a.SignerKind == "platform" || r.sharesSystemSigner(a) || raw.reason == installReasonDeviceSetup && !r.suspect(a)
 }
 
 func (r *appReader) age(a *App) {

@@ -59,6 +59,7 @@ type appReader struct {
 	platform []string        // signers of the package "android"
 	system   map[string]bool // signers of any system app
 	raw      map[string]rawApp
+	came     arrivals
 }
 
 // rawApp is what classification needs and a row does not show.
@@ -68,6 +69,7 @@ type rawApp struct {
 	source  int  // PackageSource, -1 unknown
 	told    bool // the source says who installed it, if anybody did
 	initAsk bool // the source says who asked for it
+	doubt   bool // lines of the source may be text of the app
 }
 
 // readAndroidApps reads the installed apps. The error says why there are none.
@@ -119,6 +121,10 @@ func (r *appReader) dumpsys() error {
 	for i := range d.SharedUsers {
 		shared[d.SharedUsers[i].Name] = &d.SharedUsers[i]
 	}
+	hidden := map[string]bool{}
+	for i := range d.Hidden {
+		hidden[d.Hidden[i].Name] = true
+	}
 	for i := range d.Packages {
 		p := &d.Packages[i]
 		a, fresh := r.app(p.Name, where)
@@ -129,38 +135,37 @@ func (r *appReader) dumpsys() error {
 			}
 			continue
 		}
-		r.dumped(a, p, shared[p.SharedUser])
-	}
-	for i := range d.Hidden {
-		if a := r.apps.get(d.Hidden[i].Name); a != nil {
-			a.System, a.Updated = true, true
-		}
+		doubt := doubtful(d, i)
+		r.dumped(a, p, shared[p.SharedUser], doubt)
+		a.System = partOfSystem(d, p, hidden, doubt)
+		a.Updated = a.System && (a.Updated || hidden[p.Name])
 	}
 	r.handlers(d)
 	return nil
 }
 
-func (r *appReader) dumped(a *App, p *parse.DumpedPackage, shared *parse.DumpedSharedUser) {
+func (r *appReader) dumped(a *App, p *parse.DumpedPackage, shared *parse.DumpedSharedUser, doubt bool) {
 	a.UID, a.SharedUID, a.CodePath = p.AppID, p.SharedUser, p.CodePath
 	if a.UID < 0 && shared != nil {
 		a.UID = shared.AppID
 	}
 	a.VersionName, a.VersionCode, a.TargetSDK, a.MinSDK = p.VersionName, p.VersionCode, p.TargetSDK, p.MinSDK
 	has := func(flag string) bool { return p.AppFlags.Has(flag) || p.PkgFlags.Has(flag) }
-	a.System, a.Updated = has("SYSTEM"), has("UPDATED_SYSTEM_APP")
+	a.Updated = has("UPDATED_SYSTEM_APP")
 	a.Privileged = p.AppPrivateFlags.Has("PRIVILEGED") || p.PkgPrivateFlags.Has("PRIVILEGED") || p.AppPrivateFlags.Has("PRIVATE_FLAG_PRIVILEGED")
 	a.Debuggable, a.TestOnly, a.Backup, a.HasCode = has("DEBUGGABLE"), has("TEST_ONLY"), has("ALLOW_BACKUP"), has("HAS_CODE")
 	a.Cleartext = has("USES_CLEARTEXT_TRAFFIC") || p.AppPrivateFlags.Has("USES_CLEARTEXT_TRAFFIC")
 	a.Installer, a.Initiator, a.Originator = p.Installer, p.Initiating, p.Originating
 	a.FirstInstalled, a.LastUpdated = dumpedTime(p.FirstInstall), dumpedTime(p.LastUpdate)
-	if !p.Says("flags") && !p.Says("pkgFlags") {
+	switch {
+	case doubt: // not to be told is no excuse for one that hides what is told
+		a.HasCode = true
+		r.apps.partial = append(r.apps.partial, "dumpsys/package: "+p.Name+" may imitate lines of the dump: "+or(strings.Join(p.Conflicts, ", "), "its own are missing"))
+	case !p.Says("flags") && !p.Says("pkgFlags"):
 		r.unread(a, "the dump has no flags", "system", "debuggable", "test_only", "allow_backup", "has_code", "cleartext")
 	}
-	if len(p.Conflicts) > 0 {
-		r.apps.partial = append(r.apps.partial, "dumpsys/package: "+p.Name+" may imitate lines of the dump: "+strings.Join(p.Conflicts, ", "))
-	}
 	// The signatures stand behind who installed it: an entry that is cut off before does not tell.
-	raw := rawApp{signers: p.Signers, reason: -1, source: p.PackageSource, told: p.Says("signatures"), initAsk: p.Says("initiatingPackageName")}
+	raw := rawApp{signers: p.Signers, reason: -1, source: p.PackageSource, told: p.Says("signatures"), initAsk: p.Says("initiatingPackageName"), doubt: doubt}
 	if len(p.Signers) > 0 {
 		a.Signer = p.Signers[0]
 	}

@@ -168,6 +168,9 @@ func relate(rows []AndroidProcess, apps map[int][]*App) {
 			r.MarkUnread("uid", "the listing does not tell it")
 			r.MarkUnread("app", "the listing does not tell the user")
 		}
+		if r.Place == "" && r.Exe == "" && ofSystem(r) {
+			r.Place = "system"
+		}
 		if r.Place == "" {
 			r.MarkUnread("place", "the listing does not tell the program's file")
 		}
@@ -176,6 +179,17 @@ func relate(rows []AndroidProcess, apps map[int][]*App) {
 		}
 	}
 }
+
+// ofSystem reports whether a program whose file no listing tells can only be the system's: zygotes
+// name themselves, and what the shell starts by a bare name it finds in folders of the system.
+func ofSystem(r *AndroidProcess) bool {
+	if r.Domain == "zygote" || r.Domain == "webview_zygote" {
+		return true
+	}
+	return r.UID == shellUID && r.Domain == "shell" && r.Args != "" && !strings.Contains(programOf(r), "/")
+}
+
+const shellUID = 2000
 
 // nameApps takes from the activity manager whose a process is where its name does not say.
 func nameApps(ctx context.Context, in *scanner.Input, rows []AndroidProcess) {

@@ -19,7 +19,7 @@ func androidSystemCollector() scanner.Collector {
 			Probes: []scanner.Source{scanner.SourceDumpstate, scanner.SourceGetenforce, scanner.SourceCmdline},
 			Globs:  []string{"/sys/fs/selinux/enforce", "/proc/cmdline", "/proc/bootconfig", "/proc/version"},
 		},
-		Needs: []string{"android_properties"}, Collect: collectAndroidSystem,
+		Needs: []string{"android_properties", "packages"}, Collect: collectAndroidSystem,
 	}
 }
 
@@ -160,6 +160,9 @@ func sdkOf(release string) int {
 	return 0
 }
 
+// moduleDate finds the date in the version's name of the package that describes the modules.
+var moduleDate = regexp.MustCompile(`\b20[0-9]{2}-[01][0-9]-[0-3][0-9]\b`)
+
 // daysSince gives the days from a date (YYYY-MM-DD) to now.
 func daysSince(date string, now time.Time) (int, bool) {
 	d, err := time.Parse(time.DateOnly, date)
@@ -181,9 +184,12 @@ func (s *systemReader) patch() {
 	if r.VendorPatchAgeDays, ok = daysSince(r.VendorPatch, now); !ok {
 		s.unread(noProperty, "vendor_patch", "vendor_patch_age_days")
 	}
-	// Version of com.google.android.modulemetadata, as the head of a bugreport has it:
-	// 340724004 is no date; the property of newer systems is one.
+	// Version of com.google.android.modulemetadata. The head of a bugreport has its number, which
+	// is no date: 340724004.
 	r.Mainline = s.props.get("persist.sys.mainline.version", "ro.mainline.version")
+	if a := androidTables(s.in).get("com.google.android.modulemetadata"); a != nil && r.Mainline == "" {
+		r.Mainline = moduleDate.FindString(a.VersionName)
+	}
 	if r.MainlineAgeDays, ok = daysSince(r.Mainline, now); !ok {
 		s.unread(noProperty, "mainline", "mainline_age_days")
 	}

@@ -73,8 +73,12 @@ func collectPackagedFiles(ctx context.Context, in *scanner.Input) scanner.Table 
 	})
 	t := scanner.Table{Unknown: map[string]string{}}
 	var out []PackagedFile
+	alone := databaseAlone(rows, jobs)
+	if alone {
+		t.Partial = append(t.Partial, "most packaged programs are not in this tree: it holds a package database without its files")
+	}
 	for _, r := range rows {
-		if r != nil && len(out) < maxPackagedRows {
+		if r != nil && len(out) < maxPackagedRows && !(alone && r.Missing) {
 			out = append(out, *r)
 		}
 	}
@@ -102,6 +106,21 @@ func collectPackagedFiles(ctx context.Context, in *scanner.Input) scanner.Table 
 		t.Unknown["changed"] = "the package databases record no digests of programs"
 	}
 	return t
+}
+
+// databaseAlone tells a tree that has a package database and hardly any of the programs in it, as
+// when the database was all that was taken. That says nothing about the device.
+func databaseAlone(rows []*PackagedFile, jobs []packagedProgram) bool {
+	missing, programs := 0, 0
+	for i, r := range rows {
+		if jobs[i].sure {
+			programs++
+		}
+		if r != nil && r.Missing {
+			missing++
+		}
+	}
+	return missing >= 20 && missing*4 > programs*3
 }
 
 // packagedProgram is a packaged file to be checked.

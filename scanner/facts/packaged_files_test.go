@@ -171,3 +171,36 @@ func TestProgramKind(t *testing.T) {
 		}
 	}
 }
+
+func TestADatabaseAloneAccusesNobody(t *testing.T) {
+	t.Parallel()
+	tree := func(programs, there int) string {
+		list, files := "", ""
+		for i := range programs {
+			list += fmt.Sprintf("/usr/bin/program-%d\n", i)
+			if i < there {
+				files += fmt.Sprintf("-- usr/bin/program-%d elf --\nx\n", i)
+			}
+		}
+		return "-- var/lib/dpkg/status --\nPackage: tools\nStatus: install ok installed\nArchitecture: all\nVersion: 1\nDescription: x\n\n" +
+			"-- var/lib/dpkg/info/tools.list --\n/.\n/usr\n/usr/bin\n" + list + files
+	}
+	for name, c := range map[string]struct{ programs, there, missing int }{
+		"the database alone":        {40, 2, 0},
+		"parts of a system missing": {40, 30, 10},
+		"a small package missing":   {5, 0, 5},
+	} {
+		packages := collectFrom(t, packagesCollector(), tree(c.programs, c.there))
+		packages.Name = "packages"
+		tab := collectFrom(t, packagedFilesCollector(), tree(c.programs, c.there), &packages)
+		missing := 0
+		for _, r := range tab.Rows.([]PackagedFile) {
+			if r.Missing {
+				missing++
+			}
+		}
+		if missing != c.missing || (len(tab.Partial) > 0) != (name == "the database alone") {
+			t.Errorf("%s: %d missing, partial %q", name, missing, tab.Partial)
+		}
+	}
+}

@@ -209,6 +209,8 @@ func TestCollectorsReadNothingButWhatTheyDeclare(t *testing.T) {
 		"live": func() (scanner.Device, error) { return device.Live(t.Context(), device.LiveOptions{}) },
 	}
 	fixtures, _ := filepath.Glob("testdata/*.txtar")
+	phones, _ := filepath.Glob("../../agent/testdata/android/base/*.txtar")
+	fixtures = append(fixtures, phones...)
 	for _, f := range fixtures {
 		devices[f] = func() (scanner.Device, error) {
 			b, err := os.ReadFile(f)

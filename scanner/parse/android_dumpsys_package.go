@@ -112,6 +112,8 @@ type packageDumper struct {
 	end     func() // what is to be done when the section ends
 	known   bool   // there was a section that this knows
 	log     bool   // the section's own lines are not indented
+	reading string // title of the present section
+	stray   packageStray
 }
 
 // DumpsysPackage reads the output of "dumpsys package". The error says that it has none of the
@@ -131,12 +133,14 @@ func DumpsysPackage(b []byte, c *Complaints) (*PackageDump, error) {
 			c.Add(line, "the line is too long")
 		case indent == 0:
 			p.title(bytes.TrimRight(text, " "))
+		case indent == 2 && p.strays(text[indent:]):
 		case p.section != nil:
 			p.section(text[indent:], indent)
 		}
 		return true
 	})
 	p.end()
+	p.settleHidden()
 	if !p.known {
 		return nil, &Error{Msg: "no section of the package service"}
 	}
@@ -146,13 +150,19 @@ func DumpsysPackage(b []byte, c *Complaints) (*PackageDump, error) {
 // title begins a section.
 func (p *packageDumper) title(text []byte) {
 	name := strings.TrimSuffix(string(text[:min(len(text), 128)]), ":")
+	if p.strayTitle(name) {
+		return
+	}
 	section, end := p.reader(name)
 	if section == nil && p.log {
 		p.message(text)
 		return
 	}
+	if section == nil && p.reading == titlePackages {
+		return // more of the list may follow
+	}
 	p.end()
-	p.section, p.end, p.log = section, end, name == "Package warning messages"
+	p.section, p.end, p.log, p.reading = section, end, name == "Package warning messages", name
 	if section == nil && (text[len(text)-1] != ':' || len(text) > 64 || strings.HasPrefix(name, "DUMP OF SERVICE ")) {
 		return // no title
 	}
@@ -173,7 +183,8 @@ func (p *packageDumper) reader(name string) (section func([]byte, int), end func
 	end = func() {}
 	switch name {
 	case "Packages":
-		return p.packages(&p.d.Packages), end
+		p.stray.resume = p.packages(&p.d.Packages)
+		return p.stray.resume, end
 	case "Hidden system packages":
 		return p.packages(&p.d.Hidden), end
 	case "Shared users":

@@ -152,6 +152,10 @@ func (p *DumpedPackage) takes(k packageKey, key []byte) bool {
 	if k == keySplits || k == keyFlags {
 		p.forget()
 	}
+	const lists = 1<<keyDeclared | 1<<keyRequested | 1<<keyInstall
+	if k >= keyTimeStamp && k < keyDeclared && p.said&lists != 0 && p.said&(1<<keySplits) != 0 { // since Android 5 lists are last
+		p.conflict("lines out of order")
+	}
 	again := p.said&(1<<k) != 0
 	p.said |= 1 << k
 	if again {
@@ -163,12 +167,13 @@ func (p *DumpedPackage) takes(k packageKey, key []byte) bool {
 // forget drops what the service prints behind the line that has come now. It stood before it, so it
 // is of the version's name, which may hold line ends.
 func (p *DumpedPackage) forget() {
-	const behind = 1<<(keyOverlay+1) - 1<<keyTimeStamp
-	if p.said&behind == 0 {
+	const behind = 1<<(keyInstall+1) - 1<<keyTimeStamp
+	if p.said&behind == 0 && len(p.Users) == 0 && len(p.Install) == 0 {
 		return
 	}
 	p.conflict("lines out of order")
 	p.said &^= behind
+	p.Users, p.Install, p.Declared, p.Requested = nil, nil, nil, nil
 	p.Modified, p.FirstInstall, p.LastUpdate = "", "", ""
 	p.Installer, p.Initiating, p.Originating, p.UpdateOwner, p.AttributionTag = "", "", "", "", ""
 	p.InstallerUID, p.PackageSource = -1, -1

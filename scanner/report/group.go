@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"sort"
 
 	"picket/scanner"
@@ -35,6 +36,17 @@ func outcomes(cs []scanner.Coverage) map[scanner.Outcome]int {
 		n[c.Outcome]++
 	}
 	return n
+}
+
+// caution says how much of the level rests on what could not be seen: "" when most rules came
+// to a verdict.
+func caution(cs []scanner.Coverage) string {
+	n := outcomes(cs)
+	judged := n[scanner.Passed] + n[scanner.Failed]
+	if n[scanner.Unknown] <= judged {
+		return ""
+	}
+	return fmt.Sprintf("as far as could be seen: %d of %d checks could not be made", n[scanner.Unknown], n[scanner.Unknown]+judged)
 }
 
 // notChecked groups the rules that ended unknown by their reason.

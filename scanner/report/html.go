@@ -23,8 +23,9 @@ func HTML(w io.Writer, r *scanner.Report) error {
 		R        *scanner.Report
 		Device   []string
 		Judged   string
+		Caution  string
 		Groups   []group
 		Unknown  []notChecked
 		Packages []facts.Package
-	}{r, deviceLine(r.Device), judgedLine(r.Device), bySubject(r.Findings), unknowns(r.Coverage), packages(r)})
+	}{r, deviceLine(r.Device), judgedLine(r.Device), caution(r.Coverage), bySubject(r.Findings), unknowns(r.Coverage), packages(r)})
 }

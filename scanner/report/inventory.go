@@ -7,8 +7,6 @@ import (
 	"io"
 	"text/tabwriter"
 
-	cdx "github.com/CycloneDX/cyclonedx-go"
-
 	"picket/scanner"
 	"picket/scanner/facts"
 )
@@ -50,21 +48,51 @@ func InventoryTable(w io.Writer, r *scanner.Report, s Style) error {
 	return p.w.Flush()
 }
 
+// The part of CycloneDX 1.6 (ECMA-424) that an inventory fills, in the order of its schema. The
+// library for it brings encoding/gob and encoding/xml into the program, and names the schema of
+// another version than it writes.
+type (
+	bom struct {
+		Schema      string         `json:"$schema"`
+		Format      string         `json:"bomFormat"`
+		SpecVersion string         `json:"specVersion"`
+		Version     int            `json:"version"`
+		Metadata    bomMetadata    `json:"metadata"`
+		Components  []bomComponent `json:"components"`
+	}
+	bomMetadata struct {
+		Timestamp string `json:"timestamp,omitempty"`
+		Tools     struct {
+			Components []bomComponent `json:"components"`
+		} `json:"tools"`
+		Component bomComponent `json:"component"`
+	}
+	bomComponent struct {
+		Type        string        `json:"type"`
+		Ref         string        `json:"bom-ref,omitempty"`
+		Publisher   string        `json:"publisher,omitempty"`
+		Name        string        `json:"name"`
+		Version     string        `json:"version,omitempty"`
+		Description string        `json:"description,omitempty"`
+		PURL        string        `json:"purl,omitempty"`
+		Properties  []bomProperty `json:"properties,omitempty"`
+	}
+	bomProperty struct {
+		Name  string `json:"name"`
+		Value string `json:"value"`
+	}
+)
+
 // CycloneDX writes the inventory as a CycloneDX 1.6 bill of materials in JSON.
 func CycloneDX(w io.Writer, r *scanner.Report, version string) error {
-	bom := cdx.NewBOM()
-	bom.SpecVersion = cdx.SpecVersion1_6
-	name := r.Device.Platform + " device"
-	osVersion := ""
+	b := bom{Schema: "http://cyclonedx.org/schema/bom-1.6.schema.json", Format: "CycloneDX", SpecVersion: "1.6", Version: 1, Components: []bomComponent{}}
+	name, osVersion := r.Device.Platform+" device", ""
 	if r.Device.OS != nil {
 		name, osVersion = r.Device.OS.Name, r.Device.OS.Version
 	}
-	bom.Metadata = &cdx.Metadata{
-		Timestamp: r.Device.JudgedAsOf,
-		Tools:     &cdx.ToolsChoice{Components: &[]cdx.Component{{Type: cdx.ComponentTypeApplication, Name: "picket", Version: version}}},
-		Component: &cdx.Component{BOMRef: "device", Type: cdx.ComponentTypeOS, Name: Clean(name), Version: Clean(osVersion)},
-	}
-	components := []cdx.Component{}
+	b.Metadata.Timestamp = r.Device.JudgedAsOf
+	b.Metadata.Tools.Components = []bomComponent{{Type: "application", Name: "picket", Version: version}}
+	b.Metadata.Component = bomComponent{Type: "operating-system", Ref: "device", Name: Clean(name), Version: Clean(osVersion)}
 	seen := map[string]int{}
 	for _, k := range packages(r) {
 		ref := k.PURL
@@ -74,26 +102,24 @@ func CycloneDX(w io.Writer, r *scanner.Report, version string) error {
 		if seen[ref]++; seen[ref] > 1 {
 			ref = fmt.Sprintf("%s#%d", ref, seen[ref])
 		}
-		c := cdx.Component{BOMRef: ref, Type: cdx.ComponentTypeApplication, Name: k.Name, Version: k.Version, PackageURL: k.PURL, Description: k.Summary, Publisher: k.Maintainer}
-		c.Properties = properties(k)
-		components = append(components, c)
+		b.Components = append(b.Components, bomComponent{Type: "application", Ref: ref, Publisher: k.Maintainer, Name: k.Name, Version: k.Version,
+			Description: k.Summary, PURL: k.PURL, Properties: properties(k)})
 	}
-	bom.Components = &components
-	enc := cdx.NewBOMEncoder(w, cdx.BOMFileFormatJSON)
-	enc.SetPretty(true)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	return enc.Encode(bom)
+	return enc.Encode(b)
 }
 
 // properties are what CycloneDX has no field for, under names of our own.
-func properties(k facts.Package) *[]cdx.Property {
-	var out []cdx.Property
+func properties(k facts.Package) []bomProperty {
+	var out []bomProperty
 	for _, kv := range [][2]string{
 		{"picket:arch", k.Arch}, {"picket:install_time", k.InstallTime}, {"picket:installer", k.Installer},
 		{"picket:manager", k.Manager}, {"picket:scope", k.Scope}, {"picket:short_version", k.ShortVersion},
 	} {
 		if kv[1] != "" {
-			out = append(out, cdx.Property{Name: kv[0], Value: kv[1]})
+			out = append(out, bomProperty{kv[0], kv[1]})
 		}
 	}
 	for _, s := range []struct {
@@ -101,10 +127,10 @@ func properties(k facts.Package) *[]cdx.Property {
 		n    int64
 	}{{"picket:bundle_size", k.BundleSize}, {"picket:dynamic_size", k.DynamicSize}} {
 		if s.n >= 0 {
-			out = append(out, cdx.Property{Name: s.name, Value: fmt.Sprint(s.n)})
+			out = append(out, bomProperty{s.name, fmt.Sprint(s.n)})
 		}
 	}
-	return &out
+	return out
 }
 
 // NDJSON writes one JSON object a line: the device first, then packages, findings and

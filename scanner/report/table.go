@@ -112,6 +112,9 @@ func Table(w io.Writer, r *scanner.Report, s Style) error {
 	}
 	p.line("")
 	p.line("THREAT LEVEL  %s%s", p.paint(levelColour(r.Level), strings.ToUpper(r.Level.String())), setBy(r))
+	if c := caution(r.Coverage); c != "" {
+		p.para("", "  ", c)
+	}
 	p.line("")
 	for _, g := range bySubject(r.Findings) {
 		p.group(g)
