@@ -168,6 +168,11 @@ type healthEnd struct {
 	OK bool `json:"ok"` // no warnings
 }
 
+// queuedEnd is the end of a rescan that nobody waits for.
+type queuedEnd struct {
+	Queued bool `json:"queued"`
+}
+
 // reloadEnd is the end of reload.
 type reloadEnd struct {
 	Changes []string `json:"changes"`

@@ -53,13 +53,20 @@ func rescanCommand() *cobra.Command {
 		Example: "  sudo picket rescan\n  sudo picket rescan --wait --json",
 	}
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the scan to end, 15 minutes at most, and say what came of it")
-	return apiCommand(cmd, func(cmd *cobra.Command, ask *apiFlags, _ []string) (sum scanSummary, err error) {
-		err = ask.call(cmd.Context(), apiRequest{Op: "rescan", Wait: wait}, nil, &sum)
-		return sum, err
+	return apiCommand(cmd, func(cmd *cobra.Command, ask *apiFlags, _ []string) (end json.RawMessage, err error) {
+		err = ask.call(cmd.Context(), apiRequest{Op: "rescan", Wait: wait}, nil, &end)
+		return end, err
 	}, showScan)
 }
 
-func showScan(w io.Writer, s scanSummary) error {
+func showScan(w io.Writer, end json.RawMessage) error {
+	var s struct {
+		queuedEnd
+		scanSummary
+	}
+	if err := json.Unmarshal(end, &s); err != nil {
+		return fmt.Errorf("the agent's answer: %w", err)
+	}
 	if s.Queued {
 		_, err := fmt.Fprintln(w, "asked for a scan; 'picket status' tells when it is done")
 		return err

@@ -108,8 +108,6 @@ type Warning struct {
 
 // scanSummary is what a whole scan came to.
 type scanSummary struct {
-	// Queued says that a scan was asked for and not waited for: all else is empty.
-	Queued     bool          `json:"queued,omitempty"`
 	Why        string        `json:"why,omitempty"` // start, schedule, asked
 	Started    time.Time     `json:"started,omitzero"`
 	Finished   time.Time     `json:"finished,omitzero"`
