@@ -175,7 +175,7 @@ func TestAPIClientThatNeverReads(t *testing.T) {
 	bigInventory(f)
 	path, server := serveAPI(t, f, "", func(l *apiLimits) { l.Write = 150 * time.Millisecond })
 	var conns []*net.UnixConn
-	for range 8 {
+	for range 20 {
 		c := dial(t, path)
 		defer c.Close()
 		c.Write([]byte(`{"v":1,"op":"inventory"}` + "\n"))
@@ -210,12 +210,16 @@ func TestAPIAnswerDeadline(t *testing.T) {
 	defer c.Close()
 	c.Write([]byte(`{"v":1,"op":"inventory"}` + "\n"))
 	// It reads, so that no single write takes long, but slowly.
-	buf := make([]byte, 4096)
+	buf, total := make([]byte, 4096), 0
 	for {
-		if _, err := c.Read(buf); err != nil {
+		n, err := c.Read(buf)
+		if total += n; err != nil {
 			break
 		}
 		time.Sleep(5 * time.Millisecond)
+	}
+	if total > 2<<20 {
+		t.Errorf("%d bytes of an answer that takes too long", total)
 	}
 	waitFor(t, func() bool { server.mu.Lock(); defer server.mu.Unlock(); return server.conns == 0 })
 	mustAnswer(t, path)
