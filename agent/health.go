@@ -8,17 +8,7 @@ import (
 	"time"
 )
 
-// Warning is something that keeps the agent from doing all it should. docs/agent.md lists the
-// codes.
-type Warning struct {
-	Code       string    `json:"code"`
-	Dependency string    `json:"dependency"` // what does not work: store, watch, sink, clock, ...
-	Since      time.Time `json:"since"`
-	Text       string    `json:"text"`
-	Fix        string    `json:"fix"`
-}
-
-// The codes. A code is there once: what is said later takes the place of what was said before.
+// The codes of warnings; docs/agent.md lists them. A code is there once: what is said later takes the place of what was said before.
 const (
 	warnStoreDamaged  = "store-damaged"
 	warnStoreFull     = "store-full"

@@ -13,9 +13,6 @@ import (
 	"picket/store"
 )
 
-// storeName is the store's file in the state folder.
-const storeName = "picket.db"
-
 // retryStore is how long a store that could not be opened is left alone.
 const retryStore = time.Minute
 

@@ -33,7 +33,7 @@ func (d *daemon) runWatch(ctx context.Context) error {
 		})
 		if c.Watch > 0 && d.root != "" {
 			if err := d.watchFiles(part, c.Watch); err != nil && part.Err() == nil {
-				d.warn.set(warnWatchOff, "watch", "files are not watched: "+err.Error(), "raise fs.inotify.max_user_instances; scans by schedule go on")
+				d.warn.set(warnWatchOff, "inotify", "files are not watched: "+err.Error(), "raise fs.inotify.max_user_instances; scans by schedule go on")
 				sleep(part, retryWatch)
 			}
 		} else {
@@ -191,7 +191,7 @@ func (v *watching) replan(ctx context.Context) (tables []string, err error) {
 		if refused != "" {
 			text += ": " + refused
 		}
-		v.d.warn.set(warnWatchLimit, "watch", text, "raise fs.inotify.max_user_watches; scans by schedule go on")
+		v.d.warn.set(warnWatchLimit, "inotify", text, "raise fs.inotify.max_user_watches; scans by schedule go on")
 	} else {
 		v.d.warn.clear(warnWatchLimit)
 	}

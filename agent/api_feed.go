@@ -25,3 +25,26 @@ func (f *feed) publish(body []byte) {
 		}
 	}
 }
+
+// subscribe is apiDeps.Subscribe.
+func (f *feed) subscribe() (<-chan []byte, func()) {
+	c := make(chan []byte, feedDepth)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.subs == nil {
+		f.subs = map[chan []byte]struct{}{}
+	}
+	f.subs[c] = struct{}{}
+	return c, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.subs, c)
+	}
+}
+
+// followers counts the subscribers.
+func (f *feed) followers() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.subs)
+}
