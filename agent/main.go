@@ -102,7 +102,7 @@ which checks it could not make.`,
 		return &usageError{&hinted{err, "see '" + cmd.CommandPath() + " --help'"}}
 	})
 	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(), indicatorsCommand(),
-		configCommand(),
+		configCommand(), serviceCommand(),
 		versionCommand(), completionCommand(), manCommand())
 	return root
 }
