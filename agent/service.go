@@ -144,7 +144,7 @@ type serviceState struct {
 	Definition string `json:"definition"` // path of the unit or script
 	Installed  bool   `json:"installed"`
 	Current    bool   `json:"current"` // the definition is what this binary would write
-	State      string `json:"state"`   // running, stopped, failed, unknown; none when not installed
+	State      string `json:"state"`   // running, stopped, failed or what is between these; none when not installed
 }
 
 func serviceStatusCommand() *cobra.Command {
@@ -211,7 +211,7 @@ func (st serviceState) problem(s initSystem) error {
 	case st.State == "stopped":
 		return &hinted{errors.New("the service does not run"), "start it with 'picket service start'"}
 	}
-	return &hinted{errors.New("the service does not run as it should"), "see what it said with '" + s.logs + "'"}
+	return &hinted{fmt.Errorf("the service is %s", st.State), "see what it said with '" + s.logs + "'"}
 }
 
 func serviceUninstallCommand() *cobra.Command {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ type initSystem struct {
 	remove  func() error
 	renew   [][]string // commands after the definition was replaced
 	control func(action string) error
-	status  func() (service.Status, error)
+	status  func() (string, error) // running, stopped, failed, or a word of the init system for what is between these
 }
 
 // initSystems are all that Picket can be a service of. Upstart is not among them: nothing that is
@@ -50,13 +51,14 @@ func initSystems() []initSystem {
 	return []initSystem{
 		{name: "systemd", library: "linux-systemd", option: "SystemdScript", file: "systemd/picket.service",
 			path: "/etc/systemd/system/picket.service", mode: 0o644, state: state, logs: "journalctl -u picket -n 20",
-			own: []string{dropIns}, renew: [][]string{{"systemctl", "daemon-reload"}}},
-		// The library adds to the runlevel that is on now, and removes the script before the link to it.
+			own: []string{dropIns}, renew: [][]string{{"systemctl", "daemon-reload"}}, status: systemdStatus},
+		// The library adds to the runlevel that is on now, removes the script before the link to it, and
+		// keeps what OpenRC says of a failure to itself.
 		{name: "openrc", library: "linux-openrc", option: "OpenRCScript", file: "openrc/picket",
 			path: script, mode: 0o755, state: state, logs: "tail /var/log/picket.log",
 			leaves: []string{"/var/log/picket.log", "/var/log/picket.log.old"}, own: []string{"/etc/conf.d/picket"},
 			add:    func() error { return runTool("rc-update", "add", serviceName, "default") },
-			remove: func() error { return runTool("rc-update", "--all", "delete", serviceName) }},
+			remove: removeFromOpenRC, control: func(action string) error { return runTool("rc-service", serviceName, action) }, status: openRCStatus},
 		{name: "procd", library: "linux-procd", option: "SysvScript", file: "procd/picket",
 			path: script, mode: 0o755, state: "/etc/picket/state", logs: "logread -e picket"},
 		// The library leaves the links of the runlevels behind, and does not say when it could make none.
@@ -71,6 +73,20 @@ func initSystems() []initSystem {
 }
 
 func nothing() error { return nil }
+
+// removeFromOpenRC takes the service out of the runlevel it was added to, and out of those that a
+// person added it to.
+func removeFromOpenRC() error {
+	failed := runTool("rc-update", "delete", serviceName, "default")
+	links, _ := filepath.Glob("/etc/runlevels/*/" + serviceName)
+	for _, link := range links {
+		failed = os.Remove(link)
+	}
+	if links, _ = filepath.Glob("/etc/runlevels/*/" + serviceName); len(links) == 0 {
+		return nil // whatever rc-update said, as of a link that was not there
+	}
+	return failed
+}
 
 // findInit gives the init system of a name, or the one that runs here.
 func findInit(name string) (initSystem, error) {
@@ -147,28 +163,63 @@ func (s initSystem) do(action string) error {
 	return service.Control(lib, action)
 }
 
-// running asks for the state of the service: running, stopped, failed, or unknown with the reason.
+// running asks for the state of the service.
 func (s initSystem) running() (string, error) {
-	ask := s.status
-	if ask == nil {
-		lib, err := s.service("")
-		if err != nil {
-			return "unknown", err
-		}
-		ask = lib.Status
+	if s.status != nil {
+		return s.status()
 	}
-	switch state, err := ask(); {
+	return s.libraryStatus()
+}
+
+func (s initSystem) libraryStatus() (string, error) {
+	lib, err := s.service("")
+	if err != nil {
+		return "", err
+	}
+	switch state, err := lib.Status(); {
 	case state == service.StatusRunning:
 		return "running", nil
 	case state == service.StatusStopped:
 		return "stopped", nil
-	case err != nil && strings.Contains(err.Error(), "failed state"):
-		return "failed", nil
-	case err == nil, errors.Is(err, service.ErrNotInstalled): // what the library also says of one that is just changing
-		return "unknown", nil
-	default:
-		return "unknown", err
+	case err != nil && !errors.Is(err, service.ErrNotInstalled):
+		return "", err
 	}
+	return "neither running nor stopped", nil
+}
+
+// systemdStatus asks systemd itself: to the library a service that ends again and again runs.
+func systemdStatus() (string, error) {
+	text, err := toolOutput("systemctl", "is-active", serviceName+".service")
+	switch exit := (*exec.ExitError)(nil); {
+	case text == "active":
+		return "running", nil
+	case text == "inactive":
+		return "stopped", nil
+	case err != nil && !errors.As(err, &exit), strings.ContainsAny(text, " \n") || text == "":
+		return "", err
+	}
+	return text, nil // failed, activating, deactivating, reloading
+}
+
+// openRCStatus is what the library says of OpenRC's service, but for one whose supervisor runs and
+// has no process to look after.
+func openRCStatus() (string, error) {
+	state, err := initSystem{name: "openrc", library: "linux-openrc"}.libraryStatus()
+	if state != "running" {
+		return state, err
+	}
+	for _, dir := range []string{"/run/openrc", "/lib/rc/init.d"} {
+		b, err := os.ReadFile(dir + "/options/" + serviceName + "/child_pid")
+		if err != nil {
+			continue // not started, or by an OpenRC that does not tell
+		}
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && pid > 0 {
+			if _, err := os.Stat("/proc/" + strconv.Itoa(pid)); errors.Is(err, fs.ErrNotExist) {
+				return "waiting to be started again", nil
+			}
+		}
+	}
+	return state, nil
 }
 
 // toolTime is how long a program of the init system may take; a service may use two minutes to start.

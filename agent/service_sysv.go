@@ -7,8 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-
-	"github.com/kardianos/service"
 )
 
 // runlevelDirs are the folders of System V runlevels, as Debian and as Red Hat name them.
@@ -111,16 +109,16 @@ func scriptControl(script string) func(action string) error {
 }
 
 // scriptStatus asks the script: 0 is running and 3 stopped, as the Linux Standard Base has it.
-func scriptStatus(script string) func() (service.Status, error) {
-	return func() (service.Status, error) {
+func scriptStatus(script string) func() (string, error) {
+	return func() (string, error) {
 		err := runTool(script, "status")
 		var exit *exec.ExitError
 		switch {
 		case err == nil:
-			return service.StatusRunning, nil
+			return "running", nil
 		case errors.As(err, &exit) && exit.ExitCode() == 3:
-			return service.StatusStopped, nil
+			return "stopped", nil
 		}
-		return service.StatusUnknown, err
+		return "", err
 	}
 }
