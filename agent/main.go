@@ -106,7 +106,7 @@ which checks it could not make.`,
 		return &usageError{&hinted{err, "see '" + cmd.CommandPath() + " --help'"}}
 	})
 	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(), indicatorsCommand(),
-		configCommand(), runCommand(),
+		configCommand(), runCommand(), serviceCommand(),
 		statusCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
 		eventsCommand(), reloadCommand(), doctorCommand(),
 		versionCommand(), completionCommand(), manCommand())
