@@ -6,14 +6,12 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"picket/scanner"
 )
 
 // scanned is the answer to who asked for a whole scan.
 type scanned struct {
-	report *scanner.Report
-	err    error
+	summary scanSummary
+	err     error
 }
 
 // job is what is to be scanned.

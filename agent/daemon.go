@@ -29,12 +29,12 @@ type machine struct {
 	// glance takes a look at what runs; nil where nothing does.
 	glance func() (device.Glimpse, error)
 	root   string // where the device's tree is, to be watched; "" is not watched
-	load   func() (Config, error)
+	load   func() (Config, Origins, error)
 	log    *slog.Logger
 	level  *slog.LevelVar
 	clock  clock
 	delay  time.Duration // the longest before the first scan
-	tell   func(state string)
+	tell   func(state ...string)
 	boot   string    // id of this boot
 	built  time.Time // when this program was made; zero when not known
 	sink   func(Config) Sink
@@ -43,6 +43,7 @@ type machine struct {
 // settled is a configuration in effect, and what it names.
 type settled struct {
 	config   Config
+	from     Origins
 	criteria *criteria
 }
 
@@ -60,22 +61,20 @@ type daemon struct {
 	feed    feed
 	reloads reloads
 	set     atomic.Pointer[settled]
-	count   counters
+	ledger  *ledger
 	when    schedule
 
-	reloading sync.Mutex
-}
-
-// counters are what Cost and the status tell.
-type counters struct {
-	scans, looks      atomic.Int64
-	scanCPU, looksCPU atomic.Int64 // nanoseconds
+	scans, looks atomic.Int64 // whole scans, and looks at parts
+	scanning     atomic.Bool  // a whole scan is under way
+	summary      atomic.Pointer[scanSummary]
+	ticked       atomic.Int64 // when the schedule last looked at the clocks, in nanoseconds since boot
+	reloading    sync.Mutex
 }
 
 // newDaemon loads the configuration and opens the store. It fails where another agent runs, or
 // where the configuration is wrong.
 func newDaemon(m machine) (*daemon, error) {
-	c, err := m.load()
+	c, from, err := m.load()
 	if err != nil {
 		return nil, err
 	}
@@ -85,9 +84,9 @@ func newDaemon(m machine) (*daemon, error) {
 	}
 	setLevel(m.level, c.LogLevel)
 	warn := newWarnings(m.log, m.clock.wall)
-	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, todo: newBacklog(), stock: make(chan struct{}, 1), budget: newBudget(c.CPUBudget)}
-	d.set.Store(&settled{c, crit})
-	d.judging = &judging{open: m.open, collectors: facts.Collectors(), now: m.clock.wall}
+	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, todo: newBacklog(), stock: make(chan struct{}, 1), ledger: newLedger(), budget: newBudget(c.CPUBudget)}
+	d.set.Store(&settled{c, from, crit})
+	d.judging = &judging{open: m.open, collectors: facts.Collectors(), now: m.clock.wall, meter: d.ledger.meter}
 	d.vault = &vault{dir: c.StateDir, log: m.log, warn: warn, opts: store.Options{
 		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall}}
 	d.ship = newShipper(d.vault, m.log, warn)
@@ -110,7 +109,7 @@ func (d *daemon) config() Config { return d.set.Load().config }
 func (d *daemon) run(ctx context.Context, more ...actor) error {
 	d.checkRights()
 	d.arrive()
-	d.tell("READY=1")
+	d.tell(notifyReady)
 	err := runGroup(ctx, d.log, stopTime, append([]actor{
 		{"schedule", d.runSchedule},
 		{"scan", d.runScans},
@@ -119,7 +118,7 @@ func (d *daemon) run(ctx context.Context, more ...actor) error {
 		{"sample", d.runSample},
 		{"ship", d.runShip},
 	}, more...)...)
-	d.tell("STOPPING=1")
+	d.tell(notifyStopping)
 	return errors.Join(err, d.leave(err))
 }
 
@@ -127,7 +126,7 @@ func (d *daemon) run(ctx context.Context, more ...actor) error {
 func (d *daemon) once(ctx context.Context) error {
 	d.checkRights()
 	d.arrive()
-	err := d.scanWhole(ctx, "once")
+	_, err := d.scanWhole(ctx, "once")
 	if err == nil {
 		err = d.ship.all(ctx, d.sink(d.config()))
 	}
@@ -212,9 +211,9 @@ var restartKeys = []string{"state_dir", "socket", "socket_group", "outbox_size",
 func (d *daemon) reload() ([]string, error) {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
-	d.tell("RELOADING=1")
-	defer d.tell("READY=1")
-	c, err := d.load()
+	d.tell("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", d.clock.awake().Microseconds()))
+	defer d.tell(notifyReady)
+	c, from, err := d.load()
 	var crit *criteria
 	if err == nil {
 		crit, err = loadCriteria(c)
@@ -232,7 +231,7 @@ func (d *daemon) reload() ([]string, error) {
 		}
 	}
 	c.StateDir, c.Socket, c.SocketGroup, c.OutboxSize, c.OutboxAge = old.StateDir, old.Socket, old.SocketGroup, old.OutboxSize, old.OutboxAge
-	d.set.Store(&settled{c, crit})
+	d.set.Store(&settled{c, from, crit})
 	d.budget.setShare(c.CPUBudget)
 	setLevel(d.level, c.LogLevel)
 	d.log.Info("configuration loaded", "changes", changes)
@@ -242,17 +241,17 @@ func (d *daemon) reload() ([]string, error) {
 }
 
 // rescan asks for a whole scan, and waits for it if asked to.
-func (d *daemon) rescan(ctx context.Context, wait bool) (*scanner.Report, error) {
+func (d *daemon) rescan(ctx context.Context, wait bool) (scanSummary, error) {
 	if !wait {
 		d.todo.all("asked", nil)
-		return nil, nil
+		return scanSummary{}, nil
 	}
 	answer := make(chan scanned, 1)
 	d.todo.all("asked", answer)
 	select {
 	case got := <-answer:
-		return got.report, got.err
+		return got.summary, got.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return scanSummary{}, ctx.Err()
 	}
 }

@@ -116,11 +116,11 @@ func newBench(t testing.TB, root string) *bench {
 	b.machine = machine{
 		open:  func(context.Context) (scanner.Device, error) { return device.Directory(b.root) },
 		root:  root,
-		load:  func() (Config, error) { return b.config, nil },
+		load:  func() (Config, Origins, error) { return b.config, Origins{File: "/none"}, nil },
 		level: level,
 		log:   slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: level})),
 		clock: clock{wall: time.Now, awake: since, boot: since},
-		tell:  func(string) {},
+		tell:  func(...string) {},
 		boot:  "boot-1",
 		sink:  func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
 	}
@@ -224,7 +224,7 @@ func TestDaemonScansRemembersAndDelivers(t *testing.T) {
 		// A day and a half of nothing: scans come, and tell nothing but a snapshot.
 		time.Sleep(36 * time.Hour)
 		synctest.Wait()
-		if n := d.count.scans.Load(); n < 6 || n > 8 {
+		if n := d.scans.Load(); n < 6 || n > 8 {
 			t.Errorf("%d scans in 36 hours of 6 each", n)
 		}
 		if again := b.news(t); len(again) != len(first) {
@@ -336,10 +336,10 @@ func TestDaemonReload(t *testing.T) {
 			t.Errorf("changes %q", changes)
 		}
 		synctest.Wait()
-		before := d.count.scans.Load()
+		before := d.scans.Load()
 		time.Sleep(5 * time.Hour)
 		synctest.Wait()
-		if n := d.count.scans.Load() - before; n < 4 {
+		if n := d.scans.Load() - before; n < 4 {
 			t.Errorf("%d scans in 5 hours", n)
 		}
 		good := d.config()

@@ -23,6 +23,7 @@ const (
 	warnScanFailed    = "scan-failed"
 	warnUnprivileged  = "unprivileged"
 	warnClock         = "clock-wrong"
+	warnSocket        = "socket-unusable"
 	warnConfig        = "config-refused"
 	warnIndicators    = "indicators-incomplete"
 )

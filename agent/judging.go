@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +45,7 @@ type judging struct {
 	open       func(context.Context) (scanner.Device, error)
 	collectors []scanner.Collector
 	now        func() time.Time
+	meter      func() (step func(string)) // follows what a scan does
 
 	// stock is held while the packages alone are read and remembered, and while the outcome
 	// of a scan is.
@@ -91,6 +93,9 @@ func (j *judging) scan(ctx context.Context, c *criteria, set *rules.Set, tables 
 	if c.indicators != nil {
 		opts.Indicators = c.indicators
 	}
+	step := j.meter()
+	opts.Progress = func(doing string) { step(strings.TrimPrefix(doing, "reading ")) }
+	defer step("")
 	judge := &apartJudge{set: set}
 	if set != nil {
 		opts.Judge = judge

@@ -38,7 +38,7 @@ func TestDaemonChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.run(ctx, actor{"signals", d.runSignals}); err != nil {
+	if err := d.run(ctx, actor{"serve", d.runServe}, actor{"signals", d.runSignals}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -162,7 +162,7 @@ func TestSignals(t *testing.T) {
 		t.Errorf("it ended with %v", err)
 	}
 	d, stop := b.start(t)
-	eventually(t, "a scan", func() bool { return d.count.scans.Load() > 0 })
+	eventually(t, "a scan", func() bool { return d.scans.Load() > 0 })
 	if err := stop(); err != nil {
 		t.Error(err)
 	}

@@ -52,7 +52,7 @@ Exit status: 0 ended by a signal, 1 error, 64 usage.`,
 				return d.once(cmd.Context())
 			}
 			m.log.Info("started", "version", version(), "pid", os.Getpid(), "state_dir", d.config().StateDir)
-			err = d.run(cmd.Context(), actor{"signals", d.runSignals})
+			err = d.run(cmd.Context(), actor{"serve", d.runServe}, actor{"signals", d.runSignals}, actor{"watchdog", d.runWatchdog})
 			if err == nil {
 				m.log.Info("stopped")
 			}
@@ -67,19 +67,24 @@ Exit status: 0 ended by a signal, 1 error, 64 usage.`,
 // hostMachine is the machine that this process runs on.
 func hostMachine(which *configFlags, log io.Writer) machine {
 	level := new(slog.LevelVar)
+	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level}))
 	return machine{
 		open:   func(ctx context.Context) (scanner.Device, error) { return device.Live(ctx, device.LiveOptions{}) },
 		glance: device.Glance,
 		root:   "/",
-		load:   func() (Config, error) { c, _, err := which.load(); return c, err },
-		log:    slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})),
+		load:   which.load,
+		log:    logger,
 		level:  level,
 		clock:  systemClock(),
 		delay:  startDelay,
-		tell:   func(string) {},
-		boot:   bootID(),
-		built:  buildTime(),
-		sink:   func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		tell: func(state ...string) {
+			if err := notify(state...); err != nil {
+				logger.Debug("telling the service manager", "error", err)
+			}
+		},
+		boot:  bootID(),
+		built: buildTime(),
+		sink:  func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
 	}
 }
 
@@ -98,6 +103,23 @@ func (d *daemon) runSignals(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// runWatchdog tells the service manager, where it wants to hear, that the agent lives: that the
+// schedule goes on looking at the clocks.
+func (d *daemon) runWatchdog(ctx context.Context) error {
+	every, err := watchdogInterval(os.Getenv, os.Getpid())
+	if err != nil {
+		d.log.Warn("no watchdog", "error", err)
+	}
+	for every > 0 && ctx.Err() == nil {
+		if last := time.Duration(d.ticked.Load()); d.clock.boot()-last < 3*tick {
+			d.tell(notifyAlive)
+		}
+		sleep(ctx, every/2)
+	}
+	<-ctx.Done()
+	return nil
 }
 
 // bootID is the kernel's id of this boot; "" where it cannot be read.

@@ -37,9 +37,9 @@ func (d *daemon) runScans(ctx context.Context) error {
 			d.look(ctx, j.tables)
 			continue
 		}
-		err = d.scanWhole(ctx, j.whole)
+		sum, err := d.scanWhole(ctx, j.whole)
 		for _, a := range j.asked {
-			a <- scanned{d.judging.report(), err}
+			a <- scanned{sum, err}
 		}
 		if err != nil && d.judging.report() == nil {
 			d.when.failed(d.clock.boot())
@@ -47,30 +47,36 @@ func (d *daemon) runScans(ctx context.Context) error {
 	}
 }
 
-// scanWhole scans and remembers. What the store will not take is a warning: the report is there.
-func (d *daemon) scanWhole(ctx context.Context, why string) error {
+// scanWhole scans and remembers. What the store will not take is a warning, and an error: the
+// report is there all the same.
+func (d *daemon) scanWhole(ctx context.Context, why string) (scanSummary, error) {
+	d.scanning.Store(true)
+	defer d.scanning.Store(false)
+	sum := scanSummary{Why: why, Started: d.now()}
 	began, cpu := time.Now(), processCPU()
 	o, err := d.judging.whole(ctx, d.set.Load().criteria)
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return sum, ctx.Err()
 	}
 	if err != nil {
 		d.warn.set(warnScanFailed, "scan", err.Error(), "see 'picket scan'")
-		return err
+		return sum, err
 	}
 	d.warn.clear(warnScanFailed)
 	d.when.scanned(d.clock.boot())
-	r := o.report
-	err = d.keep(o)
-	d.upkeep(r)
+	ch, err := d.keep(o)
+	d.upkeep(o.report)
 	d.seen()
 	cost := processCPU() - cpu
-	d.count.scans.Add(1)
-	d.count.scanCPU.Store(int64(cost))
-	d.log.Info("scanned", "why", why, "level", r.Level.String(), "findings", len(r.Findings), "packages", len(packagesOf(r)),
+	sum.Finished, sum.CPUSeconds, sum.Level, sum.NotChecked = d.now(), cost.Seconds(), o.report.Level, notChecked(o.report)
+	sum.Opened, sum.Updated, sum.Resolved, sum.Added, sum.Changed, sum.Removed = ch.Opened, ch.Updated, ch.Resolved, ch.Added, ch.Changed, ch.Removed
+	d.summary.Store(&sum)
+	d.scans.Add(1)
+	d.tell(notifyStatus(fmt.Sprintf("Threat level %s, %d findings", sum.Level, len(o.report.Findings))))
+	d.log.Info("scanned", "why", why, "level", sum.Level.String(), "findings", len(o.report.Findings), "packages", len(packagesOf(o.report)),
 		"took", time.Since(began).Round(time.Millisecond), "cpu", cost.Round(time.Millisecond))
 	debug.FreeOSMemory()
-	return err
+	return sum, err
 }
 
 // look reads and judges some tables again.
@@ -86,7 +92,8 @@ func (d *daemon) look(ctx context.Context, tables []string) {
 		if err != nil {
 			return err
 		}
-		return d.keep(o)
+		_, err = d.keep(o)
+		return err
 	})
 }
 
@@ -140,8 +147,7 @@ func (d *daemon) timed(ctx context.Context, tables []string, do func() error) {
 	err := do()
 	cost := processCPU() - cpu
 	d.budget.spend(cost)
-	d.count.looks.Add(1)
-	d.count.looksCPU.Add(int64(cost))
+	d.looks.Add(1)
 	switch {
 	case ctx.Err() != nil:
 	case errors.Is(err, errNoStore):
@@ -153,12 +159,12 @@ func (d *daemon) timed(ctx context.Context, tables []string, do func() error) {
 }
 
 // keep remembers a report, and tells what changed.
-func (d *daemon) keep(o outcome) error {
+func (d *daemon) keep(o outcome) (ch store.Changes, err error) {
 	d.judging.stock.Lock()
 	defer d.judging.stock.Unlock()
 	r := o.report
 	set := d.set.Load().criteria.rules
-	return d.change(func(st *store.Store, encode store.Encode) error {
+	err = d.change(func(st *store.Store, encode store.Encode) error {
 		open, err := st.Findings()
 		if err != nil {
 			return err
@@ -177,13 +183,14 @@ func (d *daemon) keep(o outcome) error {
 		if !o.stocks {
 			scan.Inventory = nil
 		}
-		ch, err := st.Apply(scan, encode)
+		ch, err = st.Apply(scan, encode)
 		d.changed(ch)
 		if err != nil {
 			return err
 		}
 		return d.posture(st, r)
 	})
+	return ch, err
 }
 
 // changed logs what a scan changed.

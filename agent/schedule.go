@@ -71,6 +71,7 @@ func (d *daemon) runSchedule(ctx context.Context) error {
 	}
 	before := d.clock.look()
 	d.when.begin(before.boot, delay)
+	d.ticked.Store(int64(before.boot))
 	kept := before.boot
 	for {
 		timer := time.NewTimer(min(tick, max(0, d.when.due(d.config())-d.clock.boot())))
@@ -83,6 +84,8 @@ func (d *daemon) runSchedule(ctx context.Context) error {
 		case <-timer.C:
 		}
 		now := d.clock.look()
+		d.ticked.Store(int64(now.boot))
+		d.ledger.enter(now.wall)
 		slept := d.noticeJumps(before, now)
 		before = now
 		if slept && d.when.due(d.config()) <= now.boot {

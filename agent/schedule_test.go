@@ -92,18 +92,18 @@ func TestDaemonNoticesSleepAndClocks(t *testing.T) {
 		d, stop := b.start(t)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		scans := d.count.scans.Load()
+		scans := d.scans.Load()
 
 		slept.Store(int64(8 * time.Hour)) // longer than the interval: a scan fell due
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if n := d.count.scans.Load(); n != scans+1 {
+		if n := d.scans.Load(); n != scans+1 {
 			t.Errorf("%d scans after the sleep, want 1\n%s", n-scans, b.log)
 		}
 		set.Store(int64(-10 * 365 * 24 * time.Hour))
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if n := d.count.scans.Load(); n != scans+1 {
+		if n := d.scans.Load(); n != scans+1 {
 			t.Error("setting the clock made the agent scan")
 		}
 		if w := d.warn.all(); !slices.ContainsFunc(w, func(w Warning) bool { return w.Code == warnClock }) {
@@ -142,13 +142,13 @@ func TestSampleNoticesWhatComesAndGoes(t *testing.T) {
 		d, stop := b.start(t)
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if n := d.count.looks.Load(); n != 0 {
+		if n := d.looks.Load(); n != 0 {
 			t.Errorf("%d looks while nothing changed", n)
 		}
 		now.Store(&device.Glimpse{Listening: map[string]bool{"tcp 0:22": true, "tcp 0:4444": true}, Programs: now.Load().Programs})
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		if n := d.count.looks.Load(); n != 1 {
+		if n := d.looks.Load(); n != 1 {
 			t.Errorf("%d looks after a new listener", n)
 		}
 		if err := stop(); err != nil {

@@ -33,7 +33,7 @@ func watched(t *testing.T, packages int) (*bench, *daemon, func() error) {
 	b.config.Watch = 50 * time.Millisecond
 	d, stop := b.start(t)
 	eventually(t, "the first scan", func() bool {
-		return d.count.scans.Load() > 0 && strings.Contains(b.log.String(), "msg=watching directories")
+		return d.scans.Load() > 0 && strings.Contains(b.log.String(), "msg=watching directories")
 	})
 	return b, d, stop
 }
