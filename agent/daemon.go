@@ -78,7 +78,7 @@ func newDaemon(m machine) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	crit, err := loadCriteria(c)
+	crit, err := packed(func() (*criteria, error) { return loadCriteria(c) })
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +216,7 @@ func (d *daemon) reload() ([]string, error) {
 	c, from, err := d.load()
 	var crit *criteria
 	if err == nil {
-		crit, err = loadCriteria(c)
+		crit, err = packed(func() (*criteria, error) { return loadCriteria(c) })
 	}
 	if err != nil {
 		d.warn.set(warnConfig, "config", "the new configuration is not used: "+err.Error(), "see 'picket config check'; the old one stays in effect")

@@ -181,7 +181,7 @@ func (j *judging) nextTurn() {
 // conclude absorbs, and keeps the report and what each rule said.
 func (j *judging) conclude(c *criteria, r *scanner.Report, apart scanner.Verdict, turn int, stocks bool) outcome {
 	r.Facts = nil
-	r.Conclude(c.rules.Absorb(scanner.Verdict{Findings: slices.Clone(apart.Findings), Coverage: slices.Clone(apart.Coverage)}))
+	conclude(c, r, apart)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.turn != turn && j.last != nil {
@@ -190,6 +190,11 @@ func (j *judging) conclude(c *criteria, r *scanner.Report, apart scanner.Verdict
 	}
 	j.last, j.apart = r, apart
 	return outcome{r, stocks}
+}
+
+// conclude makes what each rule said by itself the report's verdict.
+func conclude(c *criteria, r *scanner.Report, apart scanner.Verdict) {
+	r.Conclude(c.rules.Absorb(scanner.Verdict{Findings: slices.Clone(apart.Findings), Coverage: slices.Clone(apart.Coverage)}))
 }
 
 func onlyPackages(all []scanner.TableInfo) []scanner.TableInfo {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -35,6 +34,7 @@ func (d *daemon) runScans(ctx context.Context) error {
 		}
 		if j.whole == "" {
 			d.look(ctx, j.tables)
+			d.rest()
 			continue
 		}
 		sum, err := d.scanWhole(ctx, j.whole)
@@ -44,7 +44,17 @@ func (d *daemon) runScans(ctx context.Context) error {
 		if err != nil && d.judging.report() == nil {
 			d.when.failed(d.clock.boot())
 		}
+		d.rest()
 	}
+}
+
+// rest gives back the memory that a scan needed.
+func (d *daemon) rest() {
+	if err := d.judging.compact(d.set.Load().criteria); err != nil {
+		d.log.Error("the report of the last scan is gone", "error", err)
+		d.todo.all("the report was lost", nil)
+	}
+	releaseMemory()
 }
 
 // scanWhole scans and remembers. What the store will not take is a warning, and an error: the
@@ -75,7 +85,6 @@ func (d *daemon) scanWhole(ctx context.Context, why string) (scanSummary, error)
 	d.tell(notifyStatus(fmt.Sprintf("Threat level %s, %d findings", sum.Level, len(o.report.Findings))))
 	d.log.Info("scanned", "why", why, "level", sum.Level.String(), "findings", len(o.report.Findings), "packages", len(packagesOf(o.report)),
 		"took", time.Since(began).Round(time.Millisecond), "cpu", cost.Round(time.Millisecond))
-	debug.FreeOSMemory()
 	return sum, err
 }
 
