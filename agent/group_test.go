@@ -66,8 +66,8 @@ func TestGroupMakesAPanicAnError(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	err := runGroup(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), time.Second,
-		actor{"one", untilStopped}, actor{"bad", func(context.Context) error { var m map[string]int; m["x"] = 1; return nil }})
-	if err == nil || !strings.HasPrefix(err.Error(), "bad: panic: assignment to entry in nil map") {
+		actor{"one", untilStopped}, actor{"bad", func(context.Context) error { var s []int; _ = s[len(s)]; return nil }})
+	if err == nil || !strings.HasPrefix(err.Error(), "bad: panic: runtime error: index out of range") {
 		t.Errorf("got %v", err)
 	}
 	if !strings.Contains(log.String(), "actor=bad") || !strings.Contains(log.String(), "group_test.go") {

@@ -26,7 +26,6 @@ type schedule struct {
 	last   time.Duration // of the last scan, or of the start
 	spread float64       // -1 to 1: where in the jitter the next one comes
 	first  time.Duration // when the first comes; 0 once there was one
-	at     time.Time     // of the last scan, by the wall clock, for the status
 }
 
 func (s *schedule) begin(now, delay time.Duration) {
