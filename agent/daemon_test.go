@@ -224,3 +224,75 @@ func TestDaemonWithoutAStore(t *testing.T) {
 		}
 	})
 }
+
+// TestDaemonAfterDamage spoils the store between two runs: the agent starts, says what happened,
+// and what is open is told anew.
+func TestDaemonAfterDamage(t *testing.T) {
+	t.Parallel()
+	root := smallSystem(t, 2)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, root)
+		_, stop := b.start(t)
+		time.Sleep(time.Minute)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		file := filepath.Join(b.config.StateDir, storeName)
+		content := []byte(read(t, file))
+		for i := range content {
+			if i%512 < 200 {
+				content[i] ^= 0x5a
+			}
+		}
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before := len(b.delivered(t))
+		d, stop := b.start(t)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if w := d.warn.all(); !slices.ContainsFunc(w, func(w Warning) bool { return w.Code == warnStoreDamaged }) {
+			t.Errorf("warnings %+v", w)
+		}
+		if got := b.news(t); !containsText(got, "the store was damaged") {
+			t.Errorf("the damage is no event: %q", got)
+		}
+		if len(b.delivered(t)) <= before {
+			t.Error("nothing is told after the damage")
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestIdleWritesNothing counts the store's writes between two scans.
+func TestIdleWritesNothing(t *testing.T) {
+	t.Parallel()
+	root := smallSystem(t, 2)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, root)
+		d, stop := b.start(t)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		writes := func() (n int64) {
+			if err := d.vault.use(func(st *store.Store) error {
+				s, err := st.Stats()
+				n = s.Writes
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		before := writes()
+		time.Sleep(5 * time.Hour) // less than scan_interval and its jitter
+		synctest.Wait()
+		if n := writes() - before; n != 0 {
+			t.Errorf("%d writes in five idle hours", n)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}

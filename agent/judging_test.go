@@ -124,20 +124,17 @@ func TestWholeVerdicts(t *testing.T) {
 	if !reflect.DeepEqual(s.Whole, want) {
 		t.Errorf("whole %v, want %v", s.Whole, want)
 	}
-	if s.Inventory != nil {
+	if inv, err := toInventory(r); inv != nil || err != nil {
 		t.Error("packages that could not be read became an inventory")
 	}
 	r.Tables[0] = scanner.TableInfo{Table: "packages", Partial: []string{"one database is damaged"}}
 	r.Packages = []facts.Package{{ID: "a", Manager: "dpkg"}, {ID: "a", Manager: "dpkg"}, {ID: "a", Manager: "flatpak", Scope: "user:ann"}}
-	s, err = toStore(r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.Inventory == nil || s.Inventory.Whole || len(s.Inventory.Packages) != 3 {
-		t.Fatalf("inventory %+v", s.Inventory)
+	inv, err := toInventory(r)
+	if err != nil || inv == nil || inv.Whole || len(inv.Packages) != 3 {
+		t.Fatalf("inventory %+v, %v", inv, err)
 	}
 	var ids []string
-	for _, p := range s.Inventory.Packages {
+	for _, p := range inv.Packages {
 		ids = append(ids, p.ID)
 	}
 	if want := []string{"dpkg a", "dpkg a #2", "flatpak a user:ann"}; !slices.Equal(ids, want) {

@@ -12,7 +12,7 @@ import (
 	"picket/store"
 )
 
-// toStore makes a report what the store compares with what it knows. known are the rules of
+// toStore makes a report's findings what the store compares with what it knows. known are the rules of
 // open findings: a rule that is no more takes its findings with it.
 func toStore(r *scanner.Report, known []string) (store.Scan, error) {
 	s := store.Scan{Whole: map[string]bool{}}
@@ -33,9 +33,7 @@ func toStore(r *scanner.Report, known []string) (store.Scan, error) {
 		s.Findings = append(s.Findings, store.Finding{Key: f.Key, Rule: f.Rule, Title: f.Title + ": " + f.Subject.Name, Severity: uint8(f.Severity),
 			Digest: findingDigest(f), Body: body})
 	}
-	inv, err := toInventory(r)
-	s.Inventory = inv
-	return s, err
+	return s, nil
 }
 
 // toInventory gives nil where no package manager could be read: no inventory is not an empty one.

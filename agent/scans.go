@@ -115,6 +115,9 @@ func (d *daemon) runInventory(ctx context.Context) error {
 			return nil
 		case <-d.stock:
 		}
+		if wait := d.budget.wait(); wait > 0 { // somebody changes packages without end
+			sleep(ctx, min(wait, longestRest))
+		}
 		d.timed(ctx, []string{"packages"}, func() error { return d.inventory(ctx) })
 	}
 }
@@ -189,8 +192,10 @@ func (d *daemon) keep(o outcome) (ch store.Changes, err error) {
 		if err != nil {
 			return err
 		}
-		if !o.stocks {
-			scan.Inventory = nil
+		if o.stocks {
+			if scan.Inventory, err = toInventory(r); err != nil {
+				return err
+			}
 		}
 		ch, err = st.Apply(scan, encode)
 		d.changed(ch)
