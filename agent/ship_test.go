@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 // fickle is a sink that does what it is told to.
 type fickle struct {
+	mu     sync.Mutex
 	err    error
 	refuse string // ids of events whose body holds this are refused
 	taken  []string
@@ -24,6 +26,8 @@ type fickle struct {
 }
 
 func (f *fickle) Send(_ context.Context, events []store.Event) Receipt {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.tries = append(f.tries, time.Now())
 	if f.err != nil {
 		return Receipt{Err: f.err}
@@ -38,6 +42,19 @@ func (f *fickle) Send(_ context.Context, events []store.Event) Receipt {
 		r.Delivered = append(r.Delivered, e.ID)
 	}
 	return r
+}
+
+// seen gives what the sink took, and when it was tried.
+func (f *fickle) seen() (taken []string, tries []time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.taken), slices.Clone(f.tries)
+}
+
+func (f *fickle) works() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = nil
 }
 
 func queue(t *testing.T, v *vault, body string) {
@@ -67,11 +84,12 @@ func TestShipperBacksOffAndRecovers(t *testing.T) {
 		go func() { done <- s.run(ctx, sink) }()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if n := len(sink.tries); n < 12 || n > 40 {
+		_, at := sink.seen()
+		if n := len(at); n < 12 || n > 40 {
 			t.Errorf("%d tries in an hour", n)
 		}
-		for i := 1; i < len(sink.tries); i++ {
-			if gap := sink.tries[i].Sub(sink.tries[i-1]); gap < firstRetry/2 || gap > lastRetry {
+		for i := 1; i < len(at); i++ {
+			if gap := at[i].Sub(at[i-1]); gap < firstRetry/2 || gap > lastRetry {
 				t.Errorf("try %d came after %v", i, gap)
 			}
 		}
@@ -81,26 +99,27 @@ func TestShipperBacksOffAndRecovers(t *testing.T) {
 		if w := warn.all(); len(w) != 1 || w[0].Code != warnSink {
 			t.Errorf("warnings %+v", w)
 		}
-		tries := len(sink.tries)
+		tries := len(at)
 		queue(t, v, "second") // does not hurry a sink that fails
 		s.more()
 		synctest.Wait()
-		if len(sink.tries) != tries {
+		if _, at = sink.seen(); len(at) != tries {
 			t.Error("a new event made the sink be tried again at once")
 		}
-		sink.err = nil
+		sink.works()
 		time.Sleep(lastRetry)
 		synctest.Wait()
-		if !slices.Equal(sink.taken, []string{"first", "second"}) {
-			t.Errorf("taken %q", sink.taken)
+		taken, at := sink.seen()
+		if !slices.Equal(taken, []string{"first", "second"}) {
+			t.Errorf("taken %q", taken)
 		}
 		if !strings.Contains(b.log.String(), "msg=recovered dependency=sink failures="+fmt.Sprint(tries)) || len(warn.all()) > 0 {
 			t.Errorf("warnings %+v, log:\n%s", warn.all(), b.log)
 		}
-		tries = len(sink.tries)
+		tries = len(at)
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
-		if len(sink.tries) != tries {
+		if _, at = sink.seen(); len(at) != tries {
 			t.Error("the shipper does not sleep while there is nothing to ship")
 		}
 		stop()
