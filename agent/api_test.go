@@ -363,7 +363,8 @@ func TestAPIPage(t *testing.T) {
 		}
 	}
 	for _, code := range []string{codeMalformed, codeTooLarge, codeVersion, codeUnknownOp, codeInvalid, codeDenied, codeBusy, codeTimeout,
-		codeNotFound, codeAmbiguous, codeFailed, codeLagged, codeStopping, codeInternal} {
+		codeNotFound, codeAmbiguous, codeFailed, codeLagged, codeStopping, codeInternal,
+		warnStoreDamaged, warnOutboxDropping, warnUpstream, warnRulesStale, warnProbeDenied, warnWatchLimit, warnClock, warnOverBudget, warnConfigRefused, warnSocket} {
 		if !strings.Contains(string(page), "| `"+code+"` |") {
 			t.Errorf("code %s is not described", code)
 		}
