@@ -24,6 +24,7 @@ const (
 	apiIgnoreMax  = 366 * day
 	apiHistoryMax = 10_000
 	apiKeyMin     = 6 // bytes of the start of a key that may stand for it
+	keyLength     = 32
 )
 
 // apiDeps is what the API needs of the agent. Every function may be called from several

@@ -118,8 +118,11 @@ func callAPI(ctx context.Context, path string, req apiRequest, item func(json.Ra
 	}
 	r := bufio.NewReaderSize(c, 64<<10)
 	for {
-		if wait := req.patience(); wait > 0 && ctx.Err() == nil {
+		if wait := req.patience(); wait > 0 {
 			c.SetReadDeadline(time.Now().Add(wait))
+		}
+		if ctx.Err() != nil { // its own deadline may have been set before this one
+			return ctx.Err()
 		}
 		line, err := readLine(r)
 		switch {

@@ -88,7 +88,7 @@ func historyCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVarP(&limit, "limit", "n", 100, "`COUNT` of entries at most, up to "+strconv.Itoa(apiHistoryMax))
 	cmd.Flags().StringVar(&since, "since", "", "nothing before this `TIME`: 2026-01-31, 2026-01-31T12:00:00Z, or as long ago as 12h or 7d")
-	cmd.Flags().StringVar(&key, "key", "", "of the finding with this whole `KEY` only")
+	cmd.Flags().StringVar(&key, "key", "", "of the finding with this `KEY` only, or the start of one, or of a rule")
 	return apiCommand(cmd, func(cmd *cobra.Command, ask *apiFlags, _ []string) (out []historyItem, err error) {
 		if limit < 1 || limit > apiHistoryMax {
 			return nil, usagef("--limit %d is out of range: 1 to %d", limit, apiHistoryMax)

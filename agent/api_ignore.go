@@ -99,6 +99,11 @@ type findingName struct {
 	Rule string `json:"-"`
 }
 
+// is tells whether the name fits: the key, enough of its start, or the rule.
+func (n findingName) is(id string) bool {
+	return n.Key == id || n.Rule == id || len(id) >= apiKeyMin && strings.HasPrefix(n.Key, id)
+}
+
 // findKey tells which finding a person means: by its key, the start of it, or its rule where
 // that has one finding only.
 func findKey(id string, names []findingName, none string) (string, error) {
@@ -110,7 +115,7 @@ func findKey(id string, names []findingName, none string) (string, error) {
 		switch {
 		case n.Key == id:
 			return id, nil
-		case n.Rule == id, len(id) >= apiKeyMin && strings.HasPrefix(n.Key, id):
+		case n.is(id):
 			found = append(found, n.Key)
 		}
 	}

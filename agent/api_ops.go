@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -164,7 +165,7 @@ func (c *apiCall) history() (any, error) {
 			return nil, apiErrorf(codeInvalid, "since: %s is no time as in RFC 3339", quoted(c.req.Since))
 		}
 	}
-	entries, err := c.server.deps.History(c.req.Key, limit)
+	entries, err := c.entries(c.req.Key, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading the history: %w", err)
 	}
@@ -179,6 +180,16 @@ func (c *apiCall) history() (any, error) {
 		n++
 	}
 	return countEnd{n}, nil
+}
+
+// entries gives the history of all findings, or of those that id names, as findKey takes it.
+func (c *apiCall) entries(id string, limit int) ([]store.Entry, error) {
+	if id == "" || len(id) == keyLength {
+		return c.server.deps.History(id, limit)
+	}
+	all, err := c.server.deps.History("", apiHistoryMax)
+	all = slices.DeleteFunc(all, func(e store.Entry) bool { return !(findingName{e.Key, e.Rule}).is(id) })
+	return all[:min(limit, len(all))], err
 }
 
 func (c *apiCall) rescan() (any, error) {
@@ -197,7 +208,7 @@ func (c *apiCall) rescan() (any, error) {
 		return sum, nil
 	case c.ctx.Err() != nil:
 		return nil, errStopping()
-	case ctx.Err() == context.DeadlineExceeded:
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, apiErrorf(codeTimeout, "the scan takes longer than %v; it goes on", c.server.limits.Rescan)
 	}
 	return nil, fmt.Errorf("scanning: %w", err)

@@ -72,17 +72,22 @@ func (s *apiServer) serve(ctx context.Context) error {
 	defer cancel()
 	defer s.socket.remove()
 	defer context.AfterFunc(ctx, func() { s.socket.Close() })()
+	failing := false
 	for {
 		c, err := s.socket.AcceptUnix()
 		switch {
 		case err == nil:
+			failing = false
 			s.admit(ctx, c, &open)
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("accepting connections: %w", err)
 		default: // out of descriptors or memory, which passes
-			s.log.Warn("the local API cannot take a connection", "error", err)
+			if !failing {
+				s.log.Warn("the local API cannot take connections", "error", err)
+			}
+			failing = true
 			select {
 			case <-ctx.Done():
 			case <-time.After(100 * time.Millisecond):
@@ -261,11 +266,13 @@ type answer struct {
 	broken   error     // the client is gone or too slow
 }
 
-// until sets the deadline of the whole answer.
+// until sets the deadline of the whole answer, unless an earlier one is set.
 func (a *answer) until(t time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.deadline = t
+	if a.deadline.IsZero() || t.Before(a.deadline) {
+		a.deadline = t
+	}
 }
 
 // hurry is for when the agent stops or the client is gone.

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -58,7 +57,12 @@ func newExaminer(cfg Config, from Origins, env Env) *examiner {
 
 // hostChecks are those that an agent makes of itself, too.
 func (x *examiner) hostChecks() []check {
-	return []check{x.rules(), x.stateDir(), x.storeFile(), x.space(), x.sink(), x.socketPlace(), x.watches(), x.clock(), x.privileges()}
+	return append([]check{x.rules()}, x.surroundings()...)
+}
+
+// surroundings are all but the rules, which take longer.
+func (x *examiner) surroundings() []check {
+	return []check{x.stateDir(), x.storeFile(), x.space(), x.sink(), x.socketPlace(), x.watches(), x.clock(), x.privileges()}
 }
 
 func (x *examiner) ok(code, dependency, format string, args ...any) check {
@@ -150,7 +154,7 @@ func (x *examiner) storeFile() check {
 		return check{code, dep, checkWarning, path + " does not begin as a store does: it is damaged, or something else", "the agent sets it aside when it starts and keeps what can be read; the disk may be failing"}
 	}
 	if written := time.Unix(st.Mtim.Unix()); written.After(x.now.Add(10 * time.Minute)) {
-		return check{"clock", "clock", checkWarning, fmt.Sprintf("the store was written at %s, which is still to come: the clock was set back", timeText(written)), "set the clock, and let a time service keep it"}
+		return check{warnClock, "clock", checkWarning, fmt.Sprintf("the store was written at %s, which is still to come: the clock was set back", timeText(written)), "set the clock, and let a time service keep it"}
 	}
 	return x.ok(code, dep, "%s, %s", path, bytesText(st.Size))
 }
@@ -205,7 +209,7 @@ func (x *examiner) sink() check {
 
 // socketPlace looks at the socket's folder and group.
 func (x *examiner) socketPlace() check {
-	const code, dep = "socket", "socket"
+	const code, dep = warnSocket, "socket"
 	fix := func(err error) string {
 		if h := (*hinted)(nil); errors.As(err, &h) {
 			return h.hint
@@ -234,7 +238,7 @@ func (x *examiner) socketPlace() check {
 
 // watches looks at the kernel's bounds for inotify, per user. Android hides them.
 func (x *examiner) watches() check {
-	const code, dep = "watch-limit", "inotify"
+	const code, dep = warnWatchLimit, "inotify"
 	if x.cfg.Watch == 0 {
 		return x.ok(code, dep, "files are not watched (watch is off)")
 	}
@@ -281,7 +285,7 @@ func madeAt() time.Time {
 
 // clock tells what can be told of the clock without asking anybody.
 func (x *examiner) clock() check {
-	const code, dep = "clock", "clock"
+	const code, dep = warnClock, "clock"
 	const fix = "set the clock, and let a time service keep it"
 	made := madeAt()
 	switch {
@@ -344,35 +348,4 @@ func missingRights(status string) ([]string, error) {
 		}
 	}
 	return missing, nil
-}
-
-// agentChecks asks the agent itself. Nil without an error means that it answered.
-func agentChecks(ctx context.Context, socket string) (checks []check, status *Status) {
-	const code, dep = "agent", "agent"
-	var s Status
-	err := callAPI(ctx, socket, apiRequest{Op: "status"}, nil, &s)
-	if err != nil {
-		c := check{code, dep, checkFailed, err.Error(), ""}
-		if h := (*hinted)(nil); errors.As(err, &h) {
-			c.Fix = h.hint
-		}
-		switch {
-		case errors.As(err, new(*notRunning)):
-			c.Code, c.Fix = "not-running", "start it with 'picket run' or 'picket service start'"
-		case errors.Is(err, fs.ErrPermission):
-			c.Outcome = checkUnknown
-		}
-		if e := (*apiError)(nil); errors.As(err, &e) && (e.Code == codeDenied || e.Code == codeBusy) {
-			c.Outcome = checkUnknown
-		}
-		return []check{c}, nil
-	}
-	checks = append(checks, check{code, dep, checkOK, fmt.Sprintf("picket %s runs as process %d, user %d", s.Version, s.PID, s.Privileges.UID), ""})
-	if s.Version != version() {
-		checks[0] = check{code, dep, checkWarning, fmt.Sprintf("the agent that runs is picket %s, and this is %s", s.Version, version()), "restart the agent"}
-	}
-	for _, w := range s.Warnings {
-		checks = append(checks, check{w.Code, w.Dependency, checkWarning, w.Text + " (since " + timeText(w.Since) + ")", w.Fix})
-	}
-	return checks, &s
 }

@@ -60,7 +60,7 @@ func (f *apiFlags) examine(cmd *cobra.Command) []check {
 			all = append(all, check{"config", "config", checkFailed, text, "'picket config example' has every key and what it may be"})
 		}
 		if f.socket != "" {
-			asked, _ := agentChecks(cmd.Context(), f.socket)
+			asked, _ := agentChecks(cmd.Context(), f.socket, 0)
 			all = append(all, asked...)
 		}
 		return all
@@ -76,7 +76,7 @@ func (f *apiFlags) examine(cmd *cobra.Command) []check {
 		c.Socket = socketOf(c.Socket, set, HostEnv(nil))
 	}
 	x := newExaminer(c, from, HostEnv(nil))
-	asked, status := agentChecks(cmd.Context(), c.Socket)
+	asked, status := agentChecks(cmd.Context(), c.Socket, x.storeHolder())
 	if status != nil {
 		x.uid = status.Privileges.UID
 	}

@@ -69,8 +69,8 @@ func TestDoctorHealthy(t *testing.T) {
 	// Before the first start there is nothing.
 	x.cfg.StateDir, x.cfg.Socket = filepath.Join(x.cfg.StateDir, "a/b"), filepath.Join(x.cfg.StateDir, "c/s")
 	x.cfg.SinkFile = filepath.Join(x.cfg.StateDir, sinkName)
-	if got := found(x.hostChecks()); len(got) > 0 {
-		t.Errorf("before the first start: %s: %+v", got, x.hostChecks())
+	if got := found(x.surroundings()); len(got) > 0 {
+		t.Errorf("before the first start: %s: %+v", got, x.surroundings())
 	}
 }
 
@@ -137,7 +137,10 @@ func TestDoctorFinds(t *testing.T) {
 			continue
 		}
 		tt.spoil(t, x)
-		all := x.hostChecks()
+		all := x.surroundings()
+		if strings.HasPrefix(tt.want, "rules") {
+			all = []check{x.rules()}
+		}
 		hit := false
 		for _, c := range all {
 			if c.Code+" "+c.Outcome != tt.want {
@@ -166,7 +169,7 @@ func TestDoctorForAnotherUser(t *testing.T) {
 	x := healthyExaminer(t)
 	asUser(t, 65534, 65534, nil, func() {
 		x.reader = 65534
-		for _, c := range x.hostChecks() {
+		for _, c := range x.surroundings() {
 			if c.Code == "store" && (c.Outcome != checkUnknown || !strings.Contains(c.Fix, "as root")) {
 				t.Errorf("%+v", c)
 			}
@@ -177,7 +180,7 @@ func TestDoctorForAnotherUser(t *testing.T) {
 	}
 	x = healthyExaminer(t)
 	x.uid = 65534 // and this is an agent of that user, whose folder belongs to root
-	got := strings.Join(found(x.hostChecks()), ", ")
+	got := strings.Join(found(x.surroundings()), ", ")
 	if !strings.Contains(got, "state-dir failed, store failed") || !strings.Contains(got, "privileges warning") {
 		t.Error(got)
 	}

@@ -97,9 +97,23 @@ type DayUse struct {
 	BytesWritten int64   `json:"bytes_written"`
 }
 
+// Codes of health warnings, beside those of doctor's checks. docs/api.md says what each means.
+const (
+	warnStoreDamaged   = "store-damaged"
+	warnOutboxDropping = "outbox-dropping"
+	warnUpstream       = "upstream-unreachable"
+	warnRulesStale     = "rules-stale"
+	warnProbeDenied    = "probe-denied"
+	warnWatchLimit     = "watch-limit"
+	warnClock          = "clock"
+	warnOverBudget     = "over-budget"
+	warnConfigRefused  = "config-refused"
+	warnSocket         = "socket"
+)
+
 // Warning is something that keeps the agent from its work, with the step that helps.
 type Warning struct {
-	Code       string    `json:"code"`       // of health warnings: see docs/api.md
+	Code       string    `json:"code"`
 	Dependency string    `json:"dependency"` // what is at fault: config, store, socket, upstream, ...
 	Since      time.Time `json:"since"`
 	Text       string    `json:"text"`
