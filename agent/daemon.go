@@ -219,10 +219,10 @@ func (d *daemon) reload() ([]string, error) {
 		crit, err = packed(func() (*criteria, error) { return loadCriteria(c) })
 	}
 	if err != nil {
-		d.warn.set(warnConfig, "config", "the new configuration is not used: "+err.Error(), "see 'picket config check'; the old one stays in effect")
+		d.warn.set(warnConfigRefused, "config", "the new configuration is not used: "+err.Error(), "see 'picket config check'; the old one stays in effect")
 		return nil, fmt.Errorf("the old configuration stays: %w", err)
 	}
-	d.warn.clear(warnConfig)
+	d.warn.clear(warnConfigRefused)
 	old := d.config()
 	changes := Changes(old, c)
 	for i, change := range changes {

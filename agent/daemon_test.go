@@ -158,7 +158,7 @@ func TestDaemonReload(t *testing.T) {
 		if len(Changes(good, d.config())) > 0 {
 			t.Error("a refused configuration is in effect")
 		}
-		if w := d.warn.all(); len(w) == 0 || w[0].Code != warnConfig {
+		if w := d.warn.all(); len(w) == 0 || w[0].Code != warnConfigRefused {
 			t.Errorf("warnings %+v", w)
 		}
 		b.config = good
@@ -166,7 +166,7 @@ func TestDaemonReload(t *testing.T) {
 			t.Error(err)
 		}
 		for _, w := range d.warn.all() {
-			if w.Code == warnConfig {
+			if w.Code == warnConfigRefused {
 				t.Errorf("still %+v", w)
 			}
 		}

@@ -8,24 +8,16 @@ import (
 	"time"
 )
 
-// The codes of warnings; docs/agent.md lists them. A code is there once: what is said later takes the place of what was said before.
+// Codes of warnings that only a running agent has, beside those of status.go; docs/agent.md
+// lists all. A code is there once: what is said later takes the place of what was said before.
 const (
-	warnStoreDamaged  = "store-damaged"
 	warnStoreFull     = "store-full"
 	warnStoreReadOnly = "store-read-only"
 	warnStoreUnusable = "store-unusable"
 	warnStoreRefused  = "store-refused"
-	warnDropping      = "outbox-dropping"
-	warnSink          = "sink-unreachable"
-	warnWatchLimit    = "watch-limit"
 	warnWatchOff      = "watch-unavailable"
-	warnBudget        = "scan-over-budget"
 	warnScanFailed    = "scan-failed"
 	warnUnprivileged  = "unprivileged"
-	warnClock         = "clock-wrong"
-	warnSocket        = "socket-unusable"
-	warnConfig        = "config-refused"
-	warnIndicators    = "indicators-incomplete"
 )
 
 // warnings is the list of what is wrong now.

@@ -91,11 +91,11 @@ func (d *daemon) scanWhole(ctx context.Context, why string) (scanSummary, error)
 // look reads and judges some tables again.
 func (d *daemon) look(ctx context.Context, tables []string) {
 	if wait := d.budget.wait(); wait > 0 {
-		d.warn.set(warnBudget, "scan", "looks after changes have used up cpu_budget; they go on as it fills", "find out what changes so often, or raise cpu_budget")
+		d.warn.set(warnOverBudget, "scan", "looks after changes have used up cpu_budget; they go on as it fills", "find out what changes so often, or raise cpu_budget")
 		d.todo.some(tables, time.Now().Add(wait))
 		return
 	}
-	d.warn.clear(warnBudget)
+	d.warn.clear(warnOverBudget)
 	d.timed(ctx, tables, func() error {
 		o, err := d.judging.part(ctx, d.set.Load().criteria, tables)
 		if err != nil {
@@ -210,7 +210,7 @@ func (d *daemon) keep(o outcome) (ch store.Changes, err error) {
 // changed logs what a scan changed.
 func (d *daemon) changed(ch store.Changes) {
 	if ch.Dropped > 0 {
-		d.warn.set(warnDropping, "outbox", "the outbox is full: the least severe events are dropped and counted", "see to the sink, or raise outbox_size")
+		d.warn.set(warnOutboxDropping, "outbox", "the outbox is full: the least severe events are dropped and counted", "see to the sink, or raise outbox_size")
 	}
 	if ch != (store.Changes{}) {
 		d.log.Info("changed", "opened", ch.Opened, "updated", ch.Updated, "resolved", ch.Resolved, "added", ch.Added, "upgraded", ch.Changed, "removed", ch.Removed)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,16 +19,17 @@ const retrySocket = time.Minute
 // does not hang on who asks about it.
 func (d *daemon) runServe(ctx context.Context) error {
 	for ctx.Err() == nil {
-		c := d.config()
-		socket, err := listenSocket(c.Socket, c.SocketGroup)
-		if err == nil {
-			d.warn.clear(warnSocket)
-			err = newAPIServer(socket, d.apiDeps(), defaultLimits()).serve(ctx)
+		err := serveLocal(ctx, d.config(), d.apiDeps())
+		if err == nil || ctx.Err() != nil {
+			continue
 		}
-		if err != nil && ctx.Err() == nil {
-			d.warn.set(warnSocket, "socket", "the local API is not there: "+err.Error(), "see 'picket doctor'")
-			sleep(ctx, retrySocket)
+		fix := "see 'picket doctor'"
+		if h := (*hinted)(nil); errors.As(err, &h) {
+			fix = h.hint
 		}
+		d.warn.set(warnSocket, "socket", "the local API is not there: "+err.Error(), fix)
+		sleep(ctx, retrySocket)
+		d.warn.clear(warnSocket) // it comes again if the next try fails
 	}
 	return nil
 }
@@ -87,7 +89,7 @@ func (d *daemon) status() Status {
 	d.storeStatus(&s)
 	s.Warnings = d.warn.all()
 	for _, w := range s.Warnings {
-		if w.Code == warnConfig {
+		if w.Code == warnConfigRefused {
 			s.Config.Refused = w.Text
 		}
 	}

@@ -105,6 +105,9 @@ func placeOf(file string) (servicePlace, error) {
 		p.config = from.File
 	}
 	p.writable, err = writtenFolders(c)
+	if dir := filepath.Dir(c.Socket); dir != c.StateDir {
+		p.shared = dir
+	}
 	return p, err
 }
 

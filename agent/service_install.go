@@ -54,7 +54,7 @@ func installService(w io.Writer, s initSystem, p servicePlace) error {
 	if err != nil {
 		return err
 	}
-	if err := makeFolders(w, p.writable); err != nil {
+	if err := makeFolders(w, p); err != nil {
 		return err
 	}
 	switch {
@@ -112,8 +112,8 @@ func (s initSystem) installNew(definition string) error {
 }
 
 // makeFolders makes the folders that the configuration names and that are not there yet.
-func makeFolders(w io.Writer, dirs []string) error {
-	for _, dir := range dirs {
+func makeFolders(w io.Writer, p servicePlace) error {
+	for _, dir := range p.writable {
 		_, err := os.Stat(dir)
 		if err == nil {
 			continue
@@ -121,7 +121,11 @@ func makeFolders(w io.Writer, dirs []string) error {
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		mode := fs.FileMode(0o700)
+		if dir == p.shared {
+			mode = 0o755
+		}
+		if err := errors.Join(os.MkdirAll(dir, mode), os.Chmod(dir, mode)); err != nil { // whatever the umask is
 			return fmt.Errorf("making a folder that the configuration names: %w", err)
 		}
 		fmt.Fprintf(w, "made %s\n", dir)

@@ -24,6 +24,7 @@ type servicePlace struct {
 	binary   string   // absolute path
 	config   string   // of the configuration, where it is not the platform's own
 	writable []string // folders that the agent writes to, outside its usual ones
+	shared   string   // the one of them with the socket, which others may enter
 }
 
 // plainPath are the paths that need no quoting in any definition: shells, systemd and the

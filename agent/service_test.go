@@ -273,6 +273,24 @@ func TestServiceSystemdSandbox(t *testing.T) {
 	}
 }
 
+func TestServiceMakesFolders(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := servicePlace{writable: []string{filepath.Join(dir, "a/state"), filepath.Join(dir, "sockets"), dir}, shared: filepath.Join(dir, "sockets")}
+	var out strings.Builder
+	if err := makeFolders(&out, p); err != nil {
+		t.Fatal(err)
+	}
+	if want := "made " + p.writable[0] + "\nmade " + p.writable[1] + "\n"; out.String() != want {
+		t.Errorf("said %q", out.String())
+	}
+	for i, mode := range []os.FileMode{0o700, 0o755} {
+		if st, err := os.Stat(p.writable[i]); err != nil || st.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", p.writable[i], st.Mode(), err)
+		}
+	}
+}
+
 // TestServiceDefinitions holds the files to what the code expects of them.
 func TestServiceDefinitions(t *testing.T) {
 	t.Parallel()

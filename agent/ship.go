@@ -137,7 +137,7 @@ func (s *shipper) failing(err error) time.Duration {
 	s.failed++
 	if text := err.Error(); text != s.told {
 		s.told = text
-		s.warn.set(warnSink, "upstream", text, "see to the place that sink_file names; nothing is lost while the outbox has room")
+		s.warn.set(warnUpstream, "upstream", text, "see to the place that sink_file names; nothing is lost while the outbox has room")
 	}
 	wait := min(firstRetry<<min(s.failed-1, 16), lastRetry)
 	return wait/2 + rand.N(wait/2+1)
@@ -149,5 +149,5 @@ func (s *shipper) recovered() {
 	}
 	s.log.Info("recovered", "dependency", "sink", "failures", s.failed)
 	s.failed, s.told = 0, ""
-	s.warn.clear(warnSink)
+	s.warn.clear(warnUpstream)
 }

@@ -96,7 +96,7 @@ func TestShipperBacksOffAndRecovers(t *testing.T) {
 		if n := strings.Count(b.log.String(), "no route"); n != 1 {
 			t.Errorf("the error was logged %d times:\n%s", n, b.log)
 		}
-		if w := warn.all(); len(w) != 1 || w[0].Code != warnSink {
+		if w := warn.all(); len(w) != 1 || w[0].Code != warnUpstream {
 			t.Errorf("warnings %+v", w)
 		}
 		tries := len(at)
