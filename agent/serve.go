@@ -19,7 +19,9 @@ const retrySocket = time.Minute
 // does not hang on who asks about it.
 func (d *daemon) runServe(ctx context.Context) error {
 	for ctx.Err() == nil {
+		up := time.AfterFunc(time.Second, func() { d.warn.clear(warnSocket) }) // it has not failed by then
 		err := serveLocal(ctx, d.config(), d.apiDeps())
+		up.Stop()
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
@@ -29,7 +31,6 @@ func (d *daemon) runServe(ctx context.Context) error {
 		}
 		d.warn.set(warnSocket, "socket", "the local API is not there: "+err.Error(), fix)
 		sleep(ctx, retrySocket)
-		d.warn.clear(warnSocket) // it comes again if the next try fails
 	}
 	return nil
 }
