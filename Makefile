@@ -11,7 +11,7 @@ RACE        := $(if $(CI),-race)
 # Built without cgo, the binary is static and runs on every Linux of its architecture.
 export CGO_ENABLED = 0
 
-.PHONY: all deps build test check static cross bench fuzz soak vuln docs clean
+.PHONY: all deps build test check static cross bench fuzz soak vuln docs clean android-module service-boot
 
 all: build
 
@@ -48,6 +48,30 @@ cross: deps
 	    $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $$out . || exit 1; \
 	  printf '%-16s %s bytes\n' $$p $$(wc -c < $$out); \
 	done
+
+## android-module: bin/picket-android-module.zip, for Magisk, KernelSU and APatch (needs zip)
+MODULE  := bin/android-module
+RELEASE := $(shell sed -n 's/^const release = "\(.*\)"$$/\1/p' agent/man.go)
+
+android-module: deps
+	@command -v zip > /dev/null || { echo "zip is not installed"; exit 1; }
+	GOOS=android GOARCH=arm64 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/picket-android-arm64 .
+	rm -rf $(MODULE) bin/picket-android-module.zip
+	mkdir -p $(MODULE)/bin
+	cp -R packaging/android/module/. $(MODULE)
+	cp bin/picket-android-arm64 $(MODULE)/bin/picket
+	sed -i "s/@VERSION@/$(RELEASE)/; s/@CODE@/$$(echo $(RELEASE) | awk -F. '{ print $$1*10000 + $$2*100 + $$3 }')/" $(MODULE)/module.prop
+	find $(MODULE) -exec touch -d @0 {} +
+	cd $(MODULE) && find . -type f | LC_ALL=C sort | TZ=UTC zip -q -X -@ ../picket-android-module.zip
+	@ls -l bin/picket-android-module.zip
+
+## service-boot: the service under a real systemd and a real OpenRC, in trees that debootstrap makes
+# (needs root, debootstrap and systemd-nspawn, which is in Debian's package systemd-container)
+service-boot: deps
+	test -d bin/trees/systemd || debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm bin/trees/systemd
+	test -d bin/trees/openrc || debootstrap --variant=minbase --include=openrc bookworm bin/trees/openrc
+	PICKET_SYSTEMD_TREE=$(CURDIR)/bin/trees/systemd PICKET_OPENRC_TREE=$(CURDIR)/bin/trees/openrc \
+	  $(GO) test -count=1 -v -run 'TestSystemd|TestOpenRC' ./packaging
 
 ## bench: Picket beside other tools, same trees, same run
 bench: build

@@ -62,7 +62,7 @@ func part(path string) string {
 // mayImport is the whole law: who imports whom inside the module.
 var mayImport = map[string][]string{
 	"main":               {"agent"},
-	"agent":              {"scanner", "scanner/device", "scanner/facts", "scanner/parse", "scanner/rules", "scanner/indicators", "scanner/report", "store", "transport"},
+	"agent":              {"scanner", "scanner/device", "scanner/facts", "scanner/parse", "scanner/rules", "scanner/indicators", "scanner/report", "store", "transport", "packaging"},
 	"scanner":            {},
 	"scanner/parse":      {},
 	"scanner/probe":      {"scanner"},

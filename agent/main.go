@@ -15,10 +15,11 @@ import (
 
 // Exit codes.
 const (
-	exitDone   = 0
-	exitError  = 1
-	exitFailOn = 2  // done, and the level is at or above --fail-on
-	exitUsage  = 64 // EX_USAGE of sysexits(3)
+	exitDone       = 0
+	exitError      = 1
+	exitFailOn     = 2  // done, and the level is at or above --fail-on
+	exitNotRunning = 3  // no agent answers on the socket
+	exitUsage      = 64 // EX_USAGE of sysexits(3)
 )
 
 // Main runs the command line and returns the exit code.
@@ -49,6 +50,9 @@ func exitCode(err error, stderr io.Writer) int {
 	var hint *hinted
 	if errors.As(err, &hint) {
 		fmt.Fprintf(stderr, "picket: hint: %s\n", hint.hint)
+	}
+	if errors.As(err, new(*notRunning)) {
+		return exitNotRunning
 	}
 	var usage *usageError
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
@@ -102,7 +106,9 @@ which checks it could not make.`,
 		return &usageError{&hinted{err, "see '" + cmd.CommandPath() + " --help'"}}
 	})
 	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(), indicatorsCommand(),
-		configCommand(),
+		configCommand(), runCommand(), serviceCommand(),
+		statusCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
+		eventsCommand(), reloadCommand(), doctorCommand(),
 		versionCommand(), completionCommand(), manCommand())
 	return root
 }

@@ -119,8 +119,10 @@ func parseLevel(s string) (scanner.Level, error) {
 
 func inventoryCommand() *cobra.Command {
 	var (
-		source sourceFlags
-		out    outputFlags
+		source    sourceFlags
+		out       outputFlags
+		ask       apiFlags
+		fromAgent bool
 	)
 	cmd := &cobra.Command{
 		Use:   "inventory",
@@ -129,7 +131,8 @@ func inventoryCommand() *cobra.Command {
 short version, size, what it has grown to, and where it came from. It judges nothing.`,
 		Example: `  picket inventory
   picket inventory --image debian.tar.xz --format json
-  picket inventory --format cyclonedx --output bom.json`,
+  picket inventory --format cyclonedx --output bom.json
+  picket inventory --from-agent        what the agent knows, without a scan`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			write, err := out.writer(inventoryFormats)
@@ -139,6 +142,19 @@ short version, size, what it has grown to, and where it came from. It judges not
 			opts, err := source.options()
 			if err != nil {
 				return err
+			}
+			if !fromAgent && ask.given() {
+				return usagef("--socket, --config and --set go with --from-agent")
+			}
+			if fromAgent {
+				if source.image != "" {
+					return usagef("--from-agent and --image are two different devices")
+				}
+				r, err := agentInventory(cmd.Context(), &ask)
+				if err != nil {
+					return err
+				}
+				return out.save(cmd, func(w io.Writer, style report.Style) error { return write(w, r, style) })
 			}
 			opts.Tables = []string{"packages"}
 			r, err := runScan(cmd, &source, opts)
@@ -153,5 +169,7 @@ short version, size, what it has grown to, and where it came from. It judges not
 	}
 	source.add(cmd)
 	out.add(cmd, inventoryFormats)
+	ask.add(cmd)
+	cmd.Flags().BoolVar(&fromAgent, "from-agent", false, "ask the agent that runs here instead of looking")
 	return cmd
 }

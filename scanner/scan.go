@@ -168,14 +168,20 @@ func Scan(ctx context.Context, dev Device, opts Options) (*Report, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	r.Conclude(v)
+	return r, nil
+}
+
+// Conclude makes a verdict the report's: its findings, the gravest first, its coverage, and
+// the level that follows from them.
+func (r *Report) Conclude(v Verdict) {
 	sortFindings(v.Findings)
-	r.Findings = append(r.Findings, v.Findings...)
-	r.Coverage = append(r.Coverage, v.Coverage...)
+	r.Findings = append([]Finding{}, v.Findings...)
+	r.Coverage = append([]Coverage{}, v.Coverage...)
 	r.Level, r.SetBy = level(v.Findings)
 	if !judged(v.Coverage) {
 		r.Level = Unjudged
 	}
-	return r, nil
 }
 
 // judged reports whether any rule came to a verdict: without one the device is not Secured,

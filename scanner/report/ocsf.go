@@ -52,6 +52,17 @@ type EventMeta struct {
 	Device           DeviceRef
 	// Version is Picket's own.
 	Version string
+	// Snapshot, when set, says which part of a full snapshot the event is in.
+	Snapshot *SnapshotPart
+}
+
+// SnapshotPart names a part of a full snapshot: who has all parts of one UID, from Part 0 to the
+// Last, knows all that is open and installed, and may forget what is not in it.
+type SnapshotPart struct {
+	UID  string `json:"uid"`
+	Why  string `json:"why"` // first, asked, dropped, damaged, due
+	Part int    `json:"part"`
+	Last bool   `json:"last,omitempty"`
 }
 
 // DeviceRef says which device an event is of.
@@ -173,6 +184,9 @@ func (m *EventMeta) newHead(c *clipper, class int, activity, severity caption) o
 	if m.ClockWrong || !m.clamp(m.Time).Equal(m.Time) {
 		h.Metadata.OriginalTime = m.Time.UTC().Format(time.RFC3339Nano)
 		h.Unmapped["clock_wrong"] = true
+	}
+	if m.Snapshot != nil {
+		h.Unmapped["snapshot"] = m.Snapshot
 	}
 	return h
 }

@@ -108,6 +108,14 @@ func allEvents(t *testing.T) []report.Event {
 		out = append(out, inventory(t, m, report.Inventory{Packages: append(many, r.Packages.([]facts.Package)...), Partial: []string{"rpm: page 3"}})...)
 		out = append(out, inventory(t, m, report.Inventory{Packages: []facts.Package{{}}})...)
 		out = append(out, inventory(t, m, report.Inventory{Absent: "no package database found"})...)
+		for _, a := range []report.AgentActivity{report.AgentStarted, report.AgentStopped, report.AgentTold} {
+			add(report.AgentEvent(m, report.AgentState{Activity: a, Severity: scanner.Low, Message: "Picket was not running", Failed: a == report.AgentTold,
+				Rest: map[string]any{"gap": map[string]string{"why": "killed"}}}))
+		}
+		part := m
+		part.Snapshot = &report.SnapshotPart{UID: "s", Why: "due", Part: 1, Last: true}
+		add(report.FindingEvent(part, seen(report.Updated), &findings[0]))
+		out = append(out, inventory(t, part, report.Inventory{Packages: many[:3]})...)
 		add(report.PackageEvent(m, nil, &many[0]))
 		add(report.PackageEvent(m, &many[1], nil))
 		add(report.PackageEvent(m, &old, &many[2]))

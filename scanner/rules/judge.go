@@ -20,6 +20,12 @@ const (
 
 // Judge applies every rule to the facts. It implements scanner.Judge.
 func (s *Set) Judge(ctx context.Context, f *scanner.Facts) scanner.Verdict {
+	return s.Absorb(s.JudgeApart(ctx, f))
+}
+
+// JudgeApart applies every rule by itself: what one tells is not yet taken out of another.
+// Verdicts on parts of a device can be put together and handed to Absorb.
+func (s *Set) JudgeApart(ctx context.Context, f *scanner.Facts) scanner.Verdict {
 	var v scanner.Verdict
 	machine := &vm.VM{}
 	for _, r := range s.rules {
@@ -35,7 +41,7 @@ func (s *Set) Judge(ctx context.Context, f *scanner.Facts) scanner.Verdict {
 		v.Findings = append(v.Findings, c.findings...)
 		v.Coverage = append(v.Coverage, cov)
 	}
-	return s.absorb(v)
+	return v
 }
 
 // otherwise reports whether a rule is for other platforms while one of the same id is for this.
@@ -290,8 +296,9 @@ func (r *Rule) fill(s string, row reflect.Value) string {
 	})
 }
 
-// absorb takes out findings whose cause another finding tells.
-func (s *Set) absorb(v scanner.Verdict) scanner.Verdict {
+// Absorb takes out findings whose cause another finding tells. It works on the verdict's own
+// slices.
+func (s *Set) Absorb(v scanner.Verdict) scanner.Verdict {
 	byRule := map[string][]int{}
 	for i, f := range v.Findings {
 		byRule[f.Rule] = append(byRule[f.Rule], i)

@@ -145,6 +145,17 @@ func (s *Set) Only(categories []string) *Set {
 	return out
 }
 
+// OnlyTables keeps the rules for a platform that range over the given tables.
+func (s *Set) OnlyTables(platform string, tables []string) *Set {
+	out := &Set{allow: s.allow}
+	for _, r := range s.rules {
+		if slices.Contains(r.Platforms, platform) && slices.Contains(tables, r.Table) {
+			out.rules = append(out.rules, r)
+		}
+	}
+	return out
+}
+
 // Tables names the tables that the rules for a platform range over.
 func (s *Set) Tables(platform string) []string {
 	var out []string

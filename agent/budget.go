@@ -1,0 +1,69 @@
+package agent
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// budget is the processor time that looks between whole scans may use. It fills at a share of
+// one core and holds what an hour brings.
+type budget struct {
+	mu    sync.Mutex
+	share float64 // of a core
+	left  time.Duration
+	at    time.Time
+}
+
+func newBudget(share Percent) *budget {
+	b := &budget{at: time.Now()}
+	b.setShare(share)
+	b.left = b.most()
+	return b
+}
+
+func (b *budget) most() time.Duration { return time.Duration(b.share * float64(time.Hour)) }
+
+func (b *budget) setShare(share Percent) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.share = float64(share) / 100
+	b.left = min(b.left, b.most())
+}
+
+// wait says how long to wait until there is some left: at most until a tenth is.
+func (b *budget) wait() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fill()
+	if b.left > 0 {
+		return 0
+	}
+	return time.Duration(float64(b.most()/10-b.left) / b.share)
+}
+
+func (b *budget) spend(cost time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fill()
+	b.left -= cost
+}
+
+func (b *budget) fill() {
+	now := time.Now()
+	b.left = min(b.most(), b.left+time.Duration(b.share*float64(now.Sub(b.at))))
+	b.at = now
+}
+
+// processCPU is the processor time of this process and the programs that it ran.
+func processCPU() time.Duration {
+	var sum time.Duration
+	for _, who := range []int{unix.RUSAGE_SELF, unix.RUSAGE_CHILDREN} {
+		var r unix.Rusage
+		if unix.Getrusage(who, &r) == nil {
+			sum += time.Duration(r.Utime.Nano() + r.Stime.Nano())
+		}
+	}
+	return sum
+}

@@ -1,0 +1,257 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"picket/scanner"
+	"picket/scanner/device"
+	"picket/scanner/facts"
+	"picket/store"
+)
+
+// The daemon ends within five seconds: its parts have stopTime, the store the rest.
+const (
+	stopTime  = 4 * time.Second
+	leaveTime = time.Second
+)
+
+// machine is what a daemon needs of the world; tests give it another one.
+type machine struct {
+	open func(context.Context) (scanner.Device, error) // the device, anew for each scan
+	// glance takes a look at what runs; nil where nothing does.
+	glance func() (device.Glimpse, error)
+	root   string // where the device's tree is, to be watched; "" is not watched
+	load   func() (Config, Origins, error)
+	log    *slog.Logger
+	level  *slog.LevelVar
+	clock  clock
+	delay  time.Duration // the longest before the first scan
+	tell   func(state ...string)
+	boot   string    // id of this boot
+	built  time.Time // when this program was made; zero when not known
+	sink   func(Config) Sink
+}
+
+// settled is a configuration in effect, and what it names.
+type settled struct {
+	config   Config
+	from     Origins
+	criteria *criteria
+}
+
+// daemon is the agent that goes on: it scans by schedule and after changes, remembers, and delivers.
+type daemon struct {
+	machine
+	started time.Time
+	warn    *warnings
+	vault   *vault
+	judging *judging
+	todo    *backlog
+	stock   chan struct{} // has room for one: the packages have changed
+	budget  *budget
+	ship    *shipper
+	feed    feed
+	reloads reloads
+	set     atomic.Pointer[settled]
+	ledger  *ledger
+	when    schedule
+
+	scans, looks atomic.Int64 // whole scans, and looks at parts
+	scanning     atomic.Bool  // a whole scan is under way
+	summary      atomic.Pointer[scanSummary]
+	ticked       atomic.Int64 // when the schedule last looked at the clocks, in nanoseconds since boot
+	reloading    sync.Mutex
+}
+
+// newDaemon loads the configuration and opens the store. It fails where another agent runs, or
+// where the configuration is wrong.
+func newDaemon(m machine) (*daemon, error) {
+	c, from, err := m.load()
+	if err != nil {
+		return nil, err
+	}
+	crit, err := packed(func() (*criteria, error) { return loadCriteria(c) })
+	if err != nil {
+		return nil, err
+	}
+	setLevel(m.level, c.LogLevel)
+	warn := newWarnings(m.log, m.clock.wall)
+	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, todo: newBacklog(), stock: make(chan struct{}, 1), ledger: newLedger(), budget: newBudget(c.CPUBudget)}
+	d.set.Store(&settled{c, from, crit})
+	d.judging = &judging{open: m.open, collectors: facts.Collectors(), now: m.clock.wall, meter: d.ledger.meter}
+	d.vault = &vault{dir: c.StateDir, log: m.log, warn: warn, opts: store.Options{
+		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall}}
+	d.ship = newShipper(d.vault, m.log, warn)
+	if err := d.vault.open(); err != nil {
+		return nil, &hinted{err, "stop it first: 'picket service stop', or by its process id"}
+	}
+	return d, nil
+}
+
+func setLevel(v *slog.LevelVar, name string) {
+	var l slog.Level
+	if l.UnmarshalText([]byte(name)) == nil {
+		v.Set(l)
+	}
+}
+
+func (d *daemon) config() Config { return d.set.Load().config }
+
+// run runs all parts until ctx ends or one of them fails.
+func (d *daemon) run(ctx context.Context, more ...actor) error {
+	d.checkRights()
+	d.arrive()
+	d.tell(notifyReady)
+	err := runGroup(ctx, d.log, stopTime, append([]actor{
+		{"schedule", d.runSchedule},
+		{"scan", d.runScans},
+		{"inventory", d.runInventory},
+		{"watch", d.runWatch},
+		{"sample", d.runSample},
+		{"ship", d.runShip},
+	}, more...)...)
+	d.tell(notifyStopping)
+	return errors.Join(err, d.leave(err))
+}
+
+// once scans, remembers and delivers, and ends.
+func (d *daemon) once(ctx context.Context) error {
+	d.checkRights()
+	d.arrive()
+	_, err := d.scanWhole(ctx, "once")
+	if err == nil {
+		err = d.ship.all(ctx, d.sink(d.config()))
+	}
+	return errors.Join(err, d.leave(err))
+}
+
+func (d *daemon) checkRights() {
+	dev, err := d.open(context.Background())
+	if err != nil {
+		return // the scan will say it
+	}
+	defer closeDevice(dev)
+	if id := dev.Identity(); !id.Root {
+		d.warn.set(warnUnprivileged, "rights", "the agent does not run as root: some of the device cannot be read", "run it as root, by 'picket service install'")
+	}
+}
+
+// runShip delivers, with the sink that the configuration names.
+func (d *daemon) runShip(ctx context.Context) error {
+	for ctx.Err() == nil {
+		c := d.config()
+		sink := d.sink(c)
+		part, stop := context.WithCancel(ctx)
+		gone := d.reloads.tell(func() {
+			if now := d.config(); now.SinkFile != c.SinkFile || now.SinkSize != c.SinkSize {
+				stop()
+			}
+		})
+		err := d.ship.run(part, sink)
+		gone()
+		stop()
+		if closer, ok := sink.(interface{ Close() error }); ok {
+			if err := closer.Close(); err != nil {
+				d.log.Debug("closing the sink", "error", err)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reloads calls those who want to know after each change of the configuration.
+type reloads struct {
+	mu   sync.Mutex
+	next int
+	list map[int]func()
+}
+
+// tell has do called after each change, until cancel.
+func (r *reloads) tell(do func()) (cancel func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id := r.next
+	r.next++
+	if r.list == nil {
+		r.list = map[int]func(){}
+	}
+	r.list[id] = do
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.list, id)
+	}
+}
+
+func (r *reloads) all() {
+	r.mu.Lock()
+	list := slices.Collect(maps.Values(r.list))
+	r.mu.Unlock()
+	for _, do := range list {
+		do()
+	}
+}
+
+// restartKeys take effect when the agent starts.
+var restartKeys = []string{"state_dir", "socket", "socket_group", "outbox_size", "outbox_age"}
+
+// reload loads the configuration and what it names, and puts it into effect as a whole. What is
+// wrong leaves the old one. It gives the changes, as "key: old -> new".
+func (d *daemon) reload() ([]string, error) {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	d.tell("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", d.clock.awake().Microseconds()))
+	defer d.tell(notifyReady)
+	c, from, err := d.load()
+	var crit *criteria
+	if err == nil {
+		crit, err = packed(func() (*criteria, error) { return loadCriteria(c) })
+	}
+	if err != nil {
+		d.warn.set(warnConfigRefused, "config", "the new configuration is not used: "+err.Error(), "see 'picket config check'; the old one stays in effect")
+		return nil, fmt.Errorf("the old configuration stays: %w", err)
+	}
+	d.warn.clear(warnConfigRefused)
+	old := d.config()
+	changes := Changes(old, c)
+	for i, change := range changes {
+		if slices.ContainsFunc(restartKeys, func(k string) bool { return len(change) > len(k) && change[:len(k)+1] == k+":" }) {
+			changes[i] += " (when the agent starts anew)"
+		}
+	}
+	c.StateDir, c.Socket, c.SocketGroup, c.OutboxSize, c.OutboxAge = old.StateDir, old.Socket, old.SocketGroup, old.OutboxSize, old.OutboxAge
+	d.set.Store(&settled{c, from, crit})
+	d.budget.setShare(c.CPUBudget)
+	setLevel(d.level, c.LogLevel)
+	d.log.Info("configuration loaded", "changes", changes)
+	d.reloads.all()
+	d.todo.all("reload", nil) // the files that it names may have changed too
+	return changes, nil
+}
+
+// rescan asks for a whole scan, and waits for it if asked to.
+func (d *daemon) rescan(ctx context.Context, wait bool) (scanSummary, error) {
+	if !wait {
+		d.todo.all("asked", nil)
+		return scanSummary{}, nil
+	}
+	answer := make(chan scanned, 1)
+	d.todo.all("asked", answer)
+	select {
+	case got := <-answer:
+		return got.summary, got.err
+	case <-ctx.Done():
+		return scanSummary{}, ctx.Err()
+	}
+}

@@ -1,0 +1,72 @@
+package agent
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Codes of warnings that only a running agent has, beside those of status.go; docs/agent.md
+// lists all. A code is there once: what is said later takes the place of what was said before.
+const (
+	warnStoreFull     = "store-full"
+	warnStoreReadOnly = "store-read-only"
+	warnStoreUnusable = "store-unusable"
+	warnStoreRefused  = "store-refused"
+	warnWatchOff      = "watch-unavailable"
+	warnScanFailed    = "scan-failed"
+	warnUnprivileged  = "unprivileged"
+)
+
+// warnings is the list of what is wrong now.
+type warnings struct {
+	log *slog.Logger
+	now func() time.Time
+
+	mu   sync.Mutex
+	list map[string]Warning
+}
+
+func newWarnings(log *slog.Logger, now func() time.Time) *warnings {
+	return &warnings{log: log, now: now, list: map[string]Warning{}}
+}
+
+// set raises a warning, or renews its text. Its time is that of the first.
+func (w *warnings) set(code, dependency, text, fix string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	old, there := w.list[code]
+	if !there {
+		old.Since = w.now().UTC().Truncate(time.Second)
+	}
+	if !there || old.Text != text {
+		w.log.Warn(text, "code", code, "dependency", dependency, "fix", fix)
+	}
+	w.list[code] = Warning{code, dependency, old.Since, text, fix}
+}
+
+// clear takes warnings back, where they are there.
+func (w *warnings) clear(codes ...string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, code := range codes {
+		if old, there := w.list[code]; there {
+			delete(w.list, code)
+			w.log.Info("no longer: "+old.Text, "code", code, "after", w.now().Sub(old.Since).Truncate(time.Second))
+		}
+	}
+}
+
+// all lists the warnings by code; never nil.
+func (w *warnings) all() []Warning {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := []Warning{}
+	for _, one := range w.list {
+		out = append(out, one)
+	}
+	slices.SortFunc(out, func(a, b Warning) int { return strings.Compare(a.Code, b.Code) })
+	return out
+}

@@ -1,0 +1,242 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"picket/scanner"
+	"picket/scanner/facts"
+	"picket/scanner/indicators"
+	"picket/scanner/rules"
+)
+
+// criteria is what a configuration says about how the device is judged. It is replaced as a
+// whole.
+type criteria struct {
+	rules      *rules.Set
+	indicators *indicators.Index // nil when none are named
+	profile    string
+	digests    scanner.DigestMode
+}
+
+// loadCriteria loads the rules, allow lists and indicators that a configuration names.
+func loadCriteria(c Config) (*criteria, error) {
+	which := ruleFlags{dir: c.RulesDir, allow: c.Allow}
+	set, err := which.load()
+	if err != nil {
+		return nil, err
+	}
+	out := &criteria{rules: set, profile: c.Profile, digests: scanner.DigestMode(c.Digests)}
+	if len(c.Indicators) > 0 {
+		if out.indicators, err = readIndicators(c.Indicators); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// judging scans the device, the whole of it or some tables, and keeps the last report up to date.
+type judging struct {
+	open       func(context.Context) (scanner.Device, error)
+	collectors []scanner.Collector
+	now        func() time.Time
+	meter      func() (step func(string)) // follows what a scan does
+
+	// stock is held while the packages alone are read and remembered, and while the outcome
+	// of a scan is.
+	stock sync.Mutex
+
+	mu   sync.Mutex // guards what follows; scans themselves come one after the other
+	last *scanner.Report
+	// turn grows when the packages begin to be read alone, and when that is done. A scan that
+	// saw another turn at its start may have an older inventory than is known.
+	turn int
+	// apart has what each rule said by itself, so that what one tells for another is right
+	// even when only one of the two was judged again.
+	apart scanner.Verdict
+}
+
+// report gives the last report, nil before the first. Nobody may change it.
+func (j *judging) report() *scanner.Report {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.last
+}
+
+// apartJudge keeps the findings of each rule apart.
+type apartJudge struct {
+	set *rules.Set
+	got scanner.Verdict
+}
+
+func (a *apartJudge) Tables(platform string) []string { return a.set.Tables(platform) }
+
+func (a *apartJudge) Judge(ctx context.Context, f *scanner.Facts) scanner.Verdict {
+	a.got = a.set.JudgeApart(ctx, f)
+	return scanner.Verdict{}
+}
+
+func (j *judging) scan(ctx context.Context, c *criteria, set *rules.Set, tables []string) (*scanner.Report, scanner.Verdict, error) {
+	dev, err := j.open(ctx)
+	if err != nil {
+		return nil, scanner.Verdict{}, fmt.Errorf("opening the device: %w", err)
+	}
+	if d, ok := dev.(io.Closer); ok {
+		defer d.Close()
+	}
+	opts := scanner.Options{Collectors: j.collectors, Profile: c.profile, Digests: c.digests, Now: j.now(), Tables: tables}
+	if c.indicators != nil {
+		opts.Indicators = c.indicators
+	}
+	step := j.meter()
+	opts.Progress = func(doing string) { step(strings.TrimPrefix(doing, "reading ")) }
+	defer step("")
+	judge := &apartJudge{set: set}
+	if set != nil {
+		opts.Judge = judge
+	}
+	r, err := scanner.Scan(ctx, dev, opts)
+	if err != nil {
+		return nil, scanner.Verdict{}, fmt.Errorf("scanning: %w", err)
+	}
+	return r, judge.got, nil
+}
+
+// outcome is what came of a scan.
+type outcome struct {
+	report *scanner.Report // without Facts
+	stocks bool            // its packages are news
+}
+
+// whole scans all.
+func (j *judging) whole(ctx context.Context, c *criteria) (outcome, error) {
+	turn := j.turns()
+	r, apart, err := j.scan(ctx, c, c.rules, []string{"packages"})
+	if err != nil {
+		return outcome{}, err
+	}
+	return j.conclude(c, r, apart, turn, true), nil
+}
+
+// part scans and judges some tables and puts what came of it into the last report.
+func (j *judging) part(ctx context.Context, c *criteria, tables []string) (outcome, error) {
+	last, turn := j.report(), j.turns()
+	if last == nil {
+		return j.whole(ctx, c)
+	}
+	set := c.rules.OnlyTables(last.Device.Platform, tables)
+	if len(set.Rules()) == 0 {
+		return outcome{report: last}, nil
+	}
+	r, fresh, err := j.scan(ctx, c, set, nil)
+	if err != nil {
+		return outcome{}, err
+	}
+	merged := *last
+	merged.Device.JudgedAsOf, merged.Device.RecordedAt = r.Device.JudgedAsOf, r.Device.RecordedAt
+	merged.Tables = mergeTables(last.Tables, r.Tables)
+	stocks := r.Facts.Tables["packages"] != nil
+	if stocks {
+		merged.Packages = r.Packages
+	}
+	return j.conclude(c, &merged, mergeVerdicts(j.apart, fresh), turn, stocks), nil
+}
+
+// inventory reads the packages alone, and puts them into the last report. stock must be held.
+func (j *judging) inventory(ctx context.Context, c *criteria) (*scanner.Report, error) {
+	j.nextTurn()
+	defer j.nextTurn()
+	r, _, err := j.scan(ctx, c, nil, []string{"packages"})
+	if err != nil {
+		return nil, err
+	}
+	r.Facts = nil
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.last != nil {
+		merged := *j.last
+		merged.Packages, merged.Tables = r.Packages, mergeTables(j.last.Tables, onlyPackages(r.Tables))
+		j.last = &merged
+	}
+	return r, nil
+}
+
+func (j *judging) turns() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.turn
+}
+
+func (j *judging) nextTurn() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.turn++
+}
+
+// conclude absorbs, and keeps the report and what each rule said.
+func (j *judging) conclude(c *criteria, r *scanner.Report, apart scanner.Verdict, turn int, stocks bool) outcome {
+	r.Facts = nil
+	conclude(c, r, apart)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.turn != turn && j.last != nil {
+		stocks = false
+		r.Packages, r.Tables = j.last.Packages, mergeTables(r.Tables, onlyPackages(j.last.Tables))
+	}
+	j.last, j.apart = r, apart
+	return outcome{r, stocks}
+}
+
+// conclude makes what each rule said by itself the report's verdict.
+func conclude(c *criteria, r *scanner.Report, apart scanner.Verdict) {
+	r.Conclude(c.rules.Absorb(scanner.Verdict{Findings: slices.Clone(apart.Findings), Coverage: slices.Clone(apart.Coverage)}))
+}
+
+func onlyPackages(all []scanner.TableInfo) []scanner.TableInfo {
+	return slices.DeleteFunc(slices.Clone(all), func(t scanner.TableInfo) bool { return t.Table != "packages" })
+}
+
+// mergeVerdicts puts what fresh says of its rules in the place of what was said before.
+func mergeVerdicts(old, fresh scanner.Verdict) scanner.Verdict {
+	again := map[string]scanner.Coverage{}
+	for _, c := range fresh.Coverage {
+		again[c.Rule] = c
+	}
+	var out scanner.Verdict
+	for _, f := range old.Findings {
+		if _, ok := again[f.Rule]; !ok {
+			out.Findings = append(out.Findings, f)
+		}
+	}
+	out.Findings = append(out.Findings, fresh.Findings...)
+	for _, c := range old.Coverage {
+		if now, ok := again[c.Rule]; ok {
+			c = now
+		}
+		out.Coverage = append(out.Coverage, c)
+	}
+	return out
+}
+
+func mergeTables(old, fresh []scanner.TableInfo) []scanner.TableInfo {
+	out := slices.Clone(old)
+	for _, t := range fresh {
+		if i := slices.IndexFunc(out, func(o scanner.TableInfo) bool { return o.Table == t.Table }); i >= 0 {
+			out[i] = t
+		} else {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// packagesOf gives a report's inventory.
+func packagesOf(r *scanner.Report) []facts.Package {
+	list, _ := r.Packages.([]facts.Package)
+	return list
+}

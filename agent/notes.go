@@ -1,0 +1,251 @@
+package agent
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"picket/scanner"
+	"picket/scanner/report"
+	"picket/store"
+)
+
+// notesTable has the agent's own notes in the store: device_uid, device, posture, run.
+const (
+	notesTable = "agent"
+	keepNotes  = 16
+)
+
+// change makes a change of the store, and then publishes and ships the events that it queued.
+func (d *daemon) change(do func(st *store.Store, encode store.Encode) error) error {
+	return d.vault.use(func(st *store.Store) error {
+		m, err := d.maker(st)
+		if err != nil {
+			return err
+		}
+		err = do(st, m.encode)
+		if err == nil || errors.Is(err, store.ErrRefused) { // of what was refused nothing was made
+			d.publish(m)
+		}
+		d.ship.more()
+		return err
+	})
+}
+
+// publish hands on the events that were made; those of a snapshot part are several lines.
+func (d *daemon) publish(m *eventMaker) {
+	for _, body := range m.made {
+		for line := range bytes.Lines(body) {
+			d.feed.publish(bytes.TrimSuffix(line, []byte("\n")))
+		}
+	}
+	m.made = nil
+}
+
+// maker gives what makes the bodies of the next events.
+func (d *daemon) maker(st *store.Store) (*eventMaker, error) {
+	uid, err := deviceUID(st)
+	if err != nil {
+		return nil, err
+	}
+	ignores, err := st.Ignores()
+	if err != nil {
+		return nil, err
+	}
+	m := &eventMaker{ignored: map[string]string{}, meta: report.EventMeta{Version: version(), Earliest: d.built, Device: report.DeviceRef{UID: uid, Info: d.device(st)}}}
+	for _, i := range ignores {
+		m.ignored[i.Key] = i.Why
+		if i.Why == "" {
+			m.ignored[i.Key] = "no reason given"
+		}
+	}
+	return m, nil
+}
+
+// own is the Encode of an event of the agent's own.
+func (m *eventMaker) own(make func(report.EventMeta) (report.Event, error)) store.Encode {
+	return func(c store.Change) ([]byte, error) {
+		e, err := make(m.of(c.ID, c.At))
+		if err != nil {
+			return nil, err
+		}
+		m.made = append(m.made, e.Body)
+		return e.Body, nil
+	}
+}
+
+// deviceUID gives the device's random id, and makes it when the store is new.
+func deviceUID(st *store.Store) (string, error) {
+	b, err := st.Recall(notesTable, "device_uid")
+	if err != nil || b != nil {
+		return string(b), err
+	}
+	var raw [16]byte
+	rand.Read(raw[:]) // never fails
+	uid := hex.EncodeToString(raw[:])
+	return uid, st.Remember(notesTable, "device_uid", []byte(uid), keepNotes)
+}
+
+// device describes the device as the last scan saw it, or the last before this start.
+func (d *daemon) device(st *store.Store) scanner.DeviceInfo {
+	if r := d.judging.report(); r != nil {
+		return r.Device
+	}
+	info := scanner.DeviceInfo{Platform: "linux"}
+	if b, err := st.Recall(notesTable, "device"); err == nil && b != nil {
+		if json.Unmarshal(b, &info) != nil {
+			d.log.Debug("the note of the device cannot be read")
+		}
+	}
+	return info
+}
+
+// runNote is what the agent leaves behind for its next start to find.
+type runNote struct {
+	At      time.Time `json:"at"` // last known to run
+	Boot    string    `json:"boot"`
+	Version string    `json:"version"`
+	Stopped string    `json:"stopped,omitempty"` // why it ended; empty while it runs
+}
+
+// Gap is a time in which the agent did not run.
+type Gap struct {
+	From    time.Time `json:"from"` // when it was last known to run
+	To      time.Time `json:"to"`
+	Why     string    `json:"why"` // stopped, killed, updated, device-off, clock-set-back
+	Detail  string    `json:"detail,omitempty"`
+	Version string    `json:"previous_version,omitempty"`
+}
+
+// gapAfter tells what lies between a run and the next.
+func gapAfter(last runNote, lastWrite time.Time, now runNote) Gap {
+	g := Gap{From: last.At, To: now.At, Version: last.Version, Detail: last.Stopped}
+	if last.Stopped == "" && lastWrite.After(g.From) {
+		g.From = lastWrite
+	}
+	switch {
+	case g.To.Before(g.From):
+		g.Why = "clock-set-back"
+	case last.Boot != now.Boot:
+		g.Why = "device-off"
+	case last.Version != now.Version:
+		g.Why = "updated"
+	case last.Stopped != "":
+		g.Why = "stopped"
+	default:
+		g.Why = "killed"
+	}
+	return g
+}
+
+// arrive tells the gap since the last run, and notes that the agent runs.
+func (d *daemon) arrive() {
+	err := d.change(func(st *store.Store, _ store.Encode) error {
+		now := runNote{At: d.now(), Boot: d.boot, Version: version()}
+		b, err := st.Recall(notesTable, "run")
+		if err != nil {
+			return err
+		}
+		var last runNote
+		if b != nil && json.Unmarshal(b, &last) == nil {
+			stats, err := st.Stats()
+			if err != nil {
+				return err
+			}
+			if err := d.tellGap(st, gapAfter(last, stats.Changed, now)); err != nil {
+				return err
+			}
+		}
+		if text := clockWrong(now.At, d.built, last.At); text != "" {
+			d.warn.set(warnClock, "clock", text, "set the clock, or switch on time synchronisation")
+		}
+		return remember(st, "run", now)
+	})
+	if err != nil {
+		d.log.Debug("noting the start", "error", err)
+	}
+}
+
+func (d *daemon) tellGap(st *store.Store, g Gap) error {
+	m, err := d.maker(st)
+	if err != nil {
+		return err
+	}
+	severity := scanner.Informational
+	if g.Why == "killed" || g.Why == "clock-set-back" {
+		severity = scanner.Low
+	}
+	_, err = st.Queue("gap", uint8(severity), m.own(func(meta report.EventMeta) (report.Event, error) {
+		return report.AgentEvent(meta, report.AgentState{Activity: report.AgentStarted, Severity: severity,
+			Message: fmt.Sprintf("Picket was not running from %s to %s: %s", stamp(g.From), stamp(g.To), g.Why), Rest: map[string]any{"gap": g}})
+	}))
+	if err != nil {
+		return fmt.Errorf("telling the gap: %w", err)
+	}
+	d.publish(m)
+	d.log.Info("was not running", "from", stamp(g.From), "to", stamp(g.To), "why", g.Why)
+	return nil
+}
+
+// seen notes that the agent runs, and what device it is on. It is called after whole scans
+// only: an idle agent writes nothing.
+func (d *daemon) seen() {
+	d.note(func(st *store.Store) error {
+		if r := d.judging.report(); r != nil {
+			info := r.Device
+			info.JudgedAsOf, info.RecordedAt, info.Notes = "", "", nil
+			if err := remember(st, "device", info); err != nil {
+				return err
+			}
+		}
+		return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: version()})
+	})
+}
+
+// leave notes why the agent ends, and closes the store.
+func (d *daemon) leave(why error) error {
+	text := "asked to"
+	if why != nil {
+		text = why.Error()
+	}
+	left := make(chan error, 1)
+	go func() { // a part that hangs may have the store in its hands
+		d.note(func(st *store.Store) error {
+			return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: version(), Stopped: strings.ToValidUTF8(text[:min(len(text), 200)], "")})
+		})
+		left <- d.vault.close()
+	}()
+	late := time.NewTimer(leaveTime)
+	defer late.Stop()
+	select {
+	case err := <-left:
+		if err != nil {
+			return fmt.Errorf("closing the store: %w", err)
+		}
+		return nil
+	case <-late.C:
+		return errors.New("the store could not be closed in time")
+	}
+}
+
+// now is the wall clock as it is noted.
+func (d *daemon) now() time.Time { return d.clock.wall().UTC().Truncate(time.Millisecond) }
+
+func (d *daemon) note(do func(*store.Store) error) {
+	if err := d.vault.use(do); err != nil {
+		d.log.Debug("taking a note", "error", err)
+	}
+}
+
+func remember(st *store.Store, name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("note %s: %w", name, err)
+	}
+	return st.Remember(notesTable, name, b, keepNotes)
+}

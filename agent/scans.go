@@ -1,0 +1,279 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"picket/scanner"
+	"picket/scanner/report"
+	"picket/store"
+)
+
+// closeDevice gives back what a device holds open.
+func closeDevice(dev scanner.Device) {
+	if c, ok := dev.(io.Closer); ok {
+		c.Close()
+	}
+}
+
+// settle is how long the tables that hang on the packages wait after these changed: an
+// upgrade changes them many times.
+const settle = 2 * time.Second
+
+// runScans scans what is in the backlog, one after the other.
+func (d *daemon) runScans(ctx context.Context) error {
+	for {
+		j, err := d.todo.next(ctx)
+		if err != nil {
+			return nil
+		}
+		if j.whole == "" {
+			d.look(ctx, j.tables)
+			d.rest()
+			continue
+		}
+		sum, err := d.scanWhole(ctx, j.whole)
+		for _, a := range j.asked {
+			a <- scanned{sum, err}
+		}
+		if err != nil && d.judging.report() == nil {
+			d.when.failed(d.clock.boot())
+		}
+		d.rest()
+	}
+}
+
+// rest gives back the memory that a scan needed.
+func (d *daemon) rest() {
+	if err := d.judging.compact(d.set.Load().criteria); err != nil {
+		d.log.Error("the report of the last scan is gone", "error", err)
+		d.todo.all("the report was lost", nil)
+	}
+	releaseMemory()
+}
+
+// scanWhole scans and remembers. What the store will not take is a warning, and an error: the
+// report is there all the same.
+func (d *daemon) scanWhole(ctx context.Context, why string) (scanSummary, error) {
+	d.scanning.Store(true)
+	defer d.scanning.Store(false)
+	sum := scanSummary{Why: why, Started: d.now()}
+	began, cpu := time.Now(), processCPU()
+	o, err := d.judging.whole(ctx, d.set.Load().criteria)
+	if ctx.Err() != nil {
+		return sum, ctx.Err()
+	}
+	if err != nil {
+		d.warn.set(warnScanFailed, "scan", err.Error(), "see 'picket scan'")
+		return sum, err
+	}
+	d.warn.clear(warnScanFailed)
+	d.when.scanned(d.clock.boot())
+	ch, err := d.keep(o)
+	d.upkeep(o.report)
+	d.seen()
+	cost := processCPU() - cpu
+	sum.Finished, sum.CPUSeconds, sum.Level, sum.NotChecked = d.now(), cost.Seconds(), o.report.Level, notChecked(o.report)
+	sum.Opened, sum.Updated, sum.Resolved, sum.Added, sum.Changed, sum.Removed = ch.Opened, ch.Updated, ch.Resolved, ch.Added, ch.Changed, ch.Removed
+	d.summary.Store(&sum)
+	d.scans.Add(1)
+	d.tell(notifyStatus(fmt.Sprintf("Threat level %s, %d findings", sum.Level, len(o.report.Findings))))
+	d.log.Info("scanned", "why", why, "level", sum.Level.String(), "findings", len(o.report.Findings), "packages", len(packagesOf(o.report)),
+		"took", time.Since(began).Round(time.Millisecond), "cpu", cost.Round(time.Millisecond))
+	return sum, err
+}
+
+// look reads and judges some tables again.
+func (d *daemon) look(ctx context.Context, tables []string) {
+	if wait := d.budget.wait(); wait > 0 {
+		d.warn.set(warnOverBudget, "scan", "looks after changes have used up cpu_budget; they go on as it fills", "find out what changes so often, or raise cpu_budget")
+		d.todo.some(tables, time.Now().Add(wait))
+		return
+	}
+	d.warn.clear(warnOverBudget)
+	d.timed(ctx, tables, func() error {
+		o, err := d.judging.part(ctx, d.set.Load().criteria, tables)
+		if err != nil {
+			return err
+		}
+		_, err = d.keep(o)
+		return err
+	})
+}
+
+// runInventory tells what became of the packages, before all that hangs on them is judged, and
+// beside a scan that is under way: it takes a fraction of the time.
+func (d *daemon) runInventory(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.stock:
+		}
+		if wait := d.budget.wait(); wait > 0 { // somebody changes packages without end
+			sleep(ctx, min(wait, longestRest))
+		}
+		d.timed(ctx, []string{"packages"}, func() error { return d.inventory(ctx) })
+	}
+}
+
+func (d *daemon) inventory(ctx context.Context) error {
+	d.judging.stock.Lock()
+	defer d.judging.stock.Unlock()
+	r, err := d.judging.inventory(ctx, d.set.Load().criteria)
+	if err != nil {
+		return err
+	}
+	inv, err := toInventory(r)
+	if err != nil || inv == nil {
+		return err
+	}
+	return d.change(func(st *store.Store, encode store.Encode) error {
+		ch, err := st.Apply(store.Scan{Inventory: inv}, encode)
+		d.changed(ch)
+		return err
+	})
+}
+
+// again has tables looked at that a change concerns, and what hangs on them.
+func (d *daemon) again(tables []string) {
+	at := time.Now()
+	if slices.Contains(tables, "packages") {
+		select {
+		case d.stock <- struct{}{}:
+		default:
+		}
+		at = at.Add(settle)
+	}
+	d.todo.some(tables, at)
+}
+
+// timed does a look, counts what it took, and makes its failure a warning.
+func (d *daemon) timed(ctx context.Context, tables []string, do func() error) {
+	began, cpu := time.Now(), processCPU()
+	err := do()
+	cost := processCPU() - cpu
+	d.budget.spend(cost)
+	d.looks.Add(1)
+	switch {
+	case ctx.Err() != nil:
+	case errors.Is(err, errNoStore):
+	case err != nil:
+		d.warn.set(warnScanFailed, "scan", err.Error(), "see 'picket scan'")
+	default:
+		d.log.Debug("looked", "tables", tables, "took", time.Since(began).Round(time.Millisecond), "cpu", cost.Round(time.Millisecond))
+	}
+}
+
+// keep remembers a report, and tells what changed.
+func (d *daemon) keep(o outcome) (ch store.Changes, err error) {
+	d.judging.stock.Lock()
+	defer d.judging.stock.Unlock()
+	r := o.report
+	set := d.set.Load().criteria.rules
+	err = d.change(func(st *store.Store, encode store.Encode) error {
+		open, err := st.Findings()
+		if err != nil {
+			return err
+		}
+		ids := set.IDs()
+		var gone []string
+		for _, f := range open {
+			if _, there := slices.BinarySearch(ids, f.Rule); !there {
+				gone = append(gone, f.Rule)
+			}
+		}
+		scan, err := toStore(r, gone)
+		if err != nil {
+			return err
+		}
+		if o.stocks {
+			if scan.Inventory, err = toInventory(r); err != nil {
+				return err
+			}
+		}
+		ch, err = st.Apply(scan, encode)
+		d.changed(ch)
+		if err != nil {
+			return err
+		}
+		return d.posture(st, r)
+	})
+	return ch, err
+}
+
+// changed logs what a scan changed.
+func (d *daemon) changed(ch store.Changes) {
+	if ch.Dropped > 0 {
+		d.warn.set(warnOutboxDropping, "outbox", "the outbox is full: the least severe events are dropped and counted", "see to the sink, or raise outbox_size")
+	}
+	if ch != (store.Changes{}) {
+		d.log.Info("changed", "opened", ch.Opened, "updated", ch.Updated, "resolved", ch.Resolved, "added", ch.Added, "upgraded", ch.Changed, "removed", ch.Removed)
+	}
+}
+
+// posture tells a change of the level. It is called inside change.
+func (d *daemon) posture(st *store.Store, r *scanner.Report) error {
+	now := report.PostureOf(r.Level, r.Findings)
+	body, err := json.Marshal(now)
+	if err != nil {
+		return err
+	}
+	old, err := st.Recall(notesTable, "posture")
+	if err != nil || string(old) == string(body) {
+		return err
+	}
+	var before report.Posture
+	if old != nil && json.Unmarshal(old, &before) == nil && before.Level != now.Level {
+		m, err := d.maker(st)
+		if err != nil {
+			return err
+		}
+		_, err = st.Queue("posture", uint8(scanner.Low), m.own(func(meta report.EventMeta) (report.Event, error) { return report.PostureEvent(meta, before, now) }))
+		if err != nil {
+			return fmt.Errorf("telling the level: %w", err)
+		}
+		d.publish(m)
+	}
+	return st.Remember(notesTable, "posture", body, keepNotes)
+}
+
+// upkeep does what time brings: ignores end, losses are told, a full snapshot is due.
+func (d *daemon) upkeep(r *scanner.Report) {
+	err := d.change(func(st *store.Store, encode store.Encode) error {
+		if err := st.Tend(encode); err != nil {
+			return err
+		}
+		if _, err := st.TellLosses(encode); err != nil {
+			return err
+		}
+		why, err := st.NeedSnapshot(d.config().SnapshotInterval)
+		if err != nil || why == "" || r == nil {
+			return err
+		}
+		m, err := d.maker(st)
+		if err != nil {
+			return err
+		}
+		_, err = st.Queue("device", uint8(scanner.Low), m.own(func(meta report.EventMeta) (report.Event, error) {
+			return report.DeviceEvent(meta, report.DeviceState{Level: r.Level, SetBy: r.SetBy, Coverage: r.Coverage})
+		}))
+		if err != nil {
+			return err
+		}
+		d.publish(m)
+		parts, err := st.QueueSnapshot(encode)
+		if err == nil {
+			d.log.Info("snapshot queued", "why", why, "parts", parts)
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, errNoStore) {
+		d.log.Debug("upkeep", "error", err)
+	}
+}

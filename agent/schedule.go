@@ -1,0 +1,140 @@
+package agent
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"picket/scanner"
+	"picket/scanner/report"
+	"picket/store"
+)
+
+const (
+	tick        = time.Minute      // longest time between two looks at the clocks
+	upkeepEvery = time.Hour        // between two looks at what time alone brings
+	retryScan   = 5 * time.Minute  // after a first scan that failed
+	tellClock   = 2 * time.Minute  // a wall clock set by more is an event
+	afterSleep  = 10 * time.Second // before a scan that fell due while the device slept
+)
+
+// schedule knows when the next whole scan is due, in time since boot: sleep counts, and
+// nobody can set it.
+type schedule struct {
+	mu     sync.Mutex
+	last   time.Duration // of the last scan, or of the start
+	spread float64       // -1 to 1: where in the jitter the next one comes
+	first  time.Duration // when the first comes; 0 once there was one
+}
+
+func (s *schedule) begin(now, delay time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last, s.first = now, now+delay
+}
+
+func (s *schedule) scanned(now time.Duration) { s.next(now, 0) }
+
+// failed has the first scan tried again.
+func (s *schedule) failed(now time.Duration) { s.next(now, now+retryScan) }
+
+func (s *schedule) next(now, first time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last, s.first, s.spread = now, first, 2*rand.Float64()-1
+}
+
+// due says when the next whole scan comes.
+func (s *schedule) due(c Config) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first != 0 {
+		return s.first
+	}
+	return s.last + time.Duration(float64(c.ScanInterval)*(1+s.spread*float64(c.ScanJitter)/100))
+}
+
+// runSchedule has all scanned at the start and in intervals, and watches the clocks.
+func (d *daemon) runSchedule(ctx context.Context) error {
+	changed := make(chan struct{}, 1)
+	defer d.reloads.tell(func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})()
+	delay := time.Duration(0)
+	if d.delay > 0 {
+		delay = rand.N(d.delay)
+	}
+	before := d.clock.look()
+	d.when.begin(before.boot, delay)
+	d.ticked.Store(int64(before.boot))
+	kept := before.boot
+	for {
+		timer := time.NewTimer(min(tick, max(0, d.when.due(d.config())-d.clock.boot())))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-changed:
+			timer.Stop()
+		case <-timer.C:
+		}
+		now := d.clock.look()
+		d.ticked.Store(int64(now.boot))
+		d.ledger.enter(now.wall)
+		slept := d.noticeJumps(before, now)
+		before = now
+		if slept && d.when.due(d.config()) <= now.boot {
+			d.when.next(now.boot, now.boot+rand.N(afterSleep)) // devices that wake together do not scan together
+		}
+		if d.when.due(d.config()) <= now.boot {
+			d.when.scanned(now.boot) // so that it is asked for once
+			d.todo.all("schedule", nil)
+		}
+		if now.boot-kept >= upkeepEvery {
+			kept = now.boot
+			if r := d.judging.report(); r != nil {
+				d.upkeep(r)
+			}
+		}
+	}
+}
+
+// noticeJumps says that the device slept or that somebody set the clock.
+func (d *daemon) noticeJumps(before, now moment) (sleptAny bool) {
+	slept, set := before.jumps(now)
+	if slept > 0 {
+		d.log.Info("the device slept", "for", slept.Round(time.Second))
+	}
+	if set == 0 {
+		return slept > 0
+	}
+	d.log.Warn("the clock was set", "by", set.Round(time.Second), "to", stamp(now.wall))
+	if text := clockWrong(now.wall, d.built, time.Time{}); text != "" {
+		d.warn.set(warnClock, "clock", text, "set the clock, or switch on time synchronisation")
+	} else {
+		d.warn.clear(warnClock)
+	}
+	if set.Abs() < tellClock {
+		return slept > 0
+	}
+	d.note(func(st *store.Store) error {
+		m, err := d.maker(st)
+		if err != nil {
+			return err
+		}
+		_, err = st.Queue("clock", uint8(scanner.Informational), m.own(func(meta report.EventMeta) (report.Event, error) {
+			return report.AgentEvent(meta, report.AgentState{Activity: report.AgentTold, Severity: scanner.Informational,
+				Message: "The clock was set by " + set.Round(time.Second).String(), Rest: map[string]any{"clock_set_seconds": int64(set / time.Second)}})
+		}))
+		if err == nil {
+			d.publish(m)
+			d.ship.more()
+		}
+		return err
+	})
+	return slept > 0
+}

@@ -1,0 +1,285 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"picket/store"
+)
+
+// fickle is a sink that does what it is told to.
+type fickle struct {
+	mu     sync.Mutex
+	err    error
+	refuse string // ids of events whose body holds this are refused
+	taken  []string
+	tries  []time.Time
+}
+
+func (f *fickle) Send(_ context.Context, events []store.Event) Receipt {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tries = append(f.tries, time.Now())
+	if f.err != nil {
+		return Receipt{Err: f.err}
+	}
+	r := Receipt{Refused: map[string]string{}}
+	for _, e := range events {
+		if f.refuse != "" && strings.Contains(string(e.Body), f.refuse) {
+			r.Refused[e.ID] = "not wanted"
+			continue
+		}
+		f.taken = append(f.taken, string(e.Body))
+		r.Delivered = append(r.Delivered, e.ID)
+	}
+	return r
+}
+
+// seen gives what the sink took, and when it was tried.
+func (f *fickle) seen() (taken []string, tries []time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.taken), slices.Clone(f.tries)
+}
+
+func (f *fickle) works() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = nil
+}
+
+func queue(t *testing.T, v *vault, body string) {
+	t.Helper()
+	err := v.use(func(st *store.Store) error {
+		_, err := st.Queue(body, 1, func(store.Change) ([]byte, error) { return []byte(body), nil })
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestShipperBacksOffAndRecovers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "/")
+		warn := newWarnings(b.log0(), time.Now)
+		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn}
+		if err := v.open(); err != nil {
+			t.Fatal(err)
+		}
+		s, sink := newShipper(v, b.log0(), warn), &fickle{err: errors.New("no route")}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		queue(t, v, "first")
+		go func() { done <- s.run(ctx, sink) }()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		_, at := sink.seen()
+		if n := len(at); n < 12 || n > 40 {
+			t.Errorf("%d tries in an hour", n)
+		}
+		for i := 1; i < len(at); i++ {
+			if gap := at[i].Sub(at[i-1]); gap < firstRetry/2 || gap > lastRetry {
+				t.Errorf("try %d came after %v", i, gap)
+			}
+		}
+		if n := strings.Count(b.log.String(), "no route"); n != 1 {
+			t.Errorf("the error was logged %d times:\n%s", n, b.log)
+		}
+		if w := warn.all(); len(w) != 1 || w[0].Code != warnUpstream {
+			t.Errorf("warnings %+v", w)
+		}
+		tries := len(at)
+		queue(t, v, "second") // does not hurry a sink that fails
+		s.more()
+		synctest.Wait()
+		if _, at = sink.seen(); len(at) != tries {
+			t.Error("a new event made the sink be tried again at once")
+		}
+		sink.works()
+		time.Sleep(lastRetry)
+		synctest.Wait()
+		taken, at := sink.seen()
+		if !slices.Equal(taken, []string{"first", "second"}) {
+			t.Errorf("taken %q", taken)
+		}
+		if !strings.Contains(b.log.String(), "msg=recovered dependency=sink failures="+fmt.Sprint(tries)) || len(warn.all()) > 0 {
+			t.Errorf("warnings %+v, log:\n%s", warn.all(), b.log)
+		}
+		tries = len(at)
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if _, at = sink.seen(); len(at) != tries {
+			t.Error("the shipper does not sleep while there is nothing to ship")
+		}
+		stop()
+		if err := errors.Join(<-done, v.close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestShipperSetsRefusedEventsAside(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "/")
+	warn := newWarnings(b.log0(), time.Now)
+	v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn}
+	if err := v.open(); err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	for i := range 600 {
+		queue(t, v, fmt.Sprintf("event %d", i))
+	}
+	sink := &fickle{refuse: "7"}
+	if err := newShipper(v, b.log0(), warn).all(t.Context(), sink); err != nil {
+		t.Fatal(err)
+	}
+	held := 0
+	if err := v.use(func(st *store.Store) error {
+		s, err := st.Stats()
+		held = int(s.Quarantined)
+		if s.Outbox != 0 {
+			t.Errorf("%d events are left", s.Outbox)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if held+len(sink.taken) != 600 || held == 0 {
+		t.Errorf("%d delivered, %d held", len(sink.taken), held)
+	}
+}
+
+func events(from, n, size int) []store.Event {
+	var out []store.Event
+	for i := range n {
+		id := fmt.Sprintf("id-%06d", from+i)
+		out = append(out, store.Event{ID: id, Body: []byte(`{"id":"` + id + `","x":"` + strings.Repeat("x", size) + `"}`)})
+	}
+	return out
+}
+
+func TestFileSinkTurnsAndStaysBounded(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "out", "events.ndjson")
+	const all = 64 << 10
+	s := newFileSink(path, all)
+	defer s.Close()
+	for i := range 100 {
+		r := s.Send(t.Context(), events(i*20, 20, 100))
+		if r.Err != nil || len(r.Delivered) != 20 {
+			t.Fatalf("%+v", r)
+		}
+	}
+	names, err := filepath.Glob(path + "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, last := int64(0), ""
+	for i := len(names) - 1; i >= 0; i-- {
+		name := path
+		if i > 0 {
+			name = fmt.Sprintf("%s.%d", path, i)
+		}
+		text := read(t, name)
+		sum += int64(len(text))
+		for line := range strings.Lines(text) {
+			if !strings.HasSuffix(line, "\"}\n") || line <= last {
+				t.Fatalf("%s: %q after %q", name, line, last)
+			}
+			last = line
+		}
+	}
+	if len(names) != sinkTurns || sum > all || sum < all/2 {
+		t.Errorf("%d files of %d bytes", len(names), sum)
+	}
+	if !strings.Contains(last, "id-001999") {
+		t.Errorf("the newest line is %q", last)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+	// One event that is larger than a file is delivered all the same.
+	if r := s.Send(t.Context(), events(5000, 1, all)); r.Err != nil || len(r.Delivered) != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestFileSinkCutsWhatACrashLeft(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ before, want string }{
+		"half a line":      {"{\"a\":1}\n{\"b\":", "{\"a\":1}\n"},
+		"only half a line": {"{\"b\":" + strings.Repeat("x", 100_000), ""},
+		"whole":            {"{\"a\":1}\n", "{\"a\":1}\n"},
+		"zeroes":           {"{\"a\":1}\n\x00\x00\x00", "{\"a\":1}\n"},
+	} {
+		path := filepath.Join(t.TempDir(), "e")
+		if err := os.WriteFile(path, []byte(c.before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := newFileSink(path, 1<<20)
+		if r := s.Send(t.Context(), events(1, 1, 1)); r.Err != nil {
+			t.Errorf("%s: %v", name, r.Err)
+		}
+		if got, want := read(t, path), c.want+string(events(1, 1, 1)[0].Body)+"\n"; got != want {
+			t.Errorf("%s: %.80q, want %.80q", name, got, want)
+		}
+		s.Close()
+	}
+}
+
+func TestFileSinkRefusesWhatIsNoFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	other := filepath.Join(dir, "other")
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(other, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"link", "."} {
+		s := newFileSink(filepath.Join(dir, name), 1<<20)
+		if r := s.Send(t.Context(), events(1, 2, 1)); r.Err == nil || len(r.Delivered) > 0 {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if read(t, other) != "" {
+		t.Error("a link was followed")
+	}
+}
+
+func TestFileSinkNoticesThatItsFileWasTaken(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "e")
+	s := newFileSink(path, 1<<20)
+	defer s.Close()
+	for i, meddle := range []func() error{
+		func() error { return nil },
+		func() error { return os.Remove(path) },
+		func() error { return os.Rename(path, path+".elsewhere") },
+		func() error { return os.Truncate(path, 3) },
+	} {
+		if err := meddle(); err != nil {
+			t.Fatal(err)
+		}
+		if r := s.Send(t.Context(), events(i, 1, 1)); r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		if want := string(events(i, 1, 1)[0].Body) + "\n"; !strings.HasSuffix(read(t, path), want) {
+			t.Errorf("%d: %q does not end with %q", i, read(t, path), want)
+		}
+	}
+}

@@ -1,0 +1,252 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
+)
+
+// retryWatch is how long a machine that gives no watches is left alone.
+const retryWatch = 10 * time.Minute
+
+// runWatch has tables looked at when files that they read change. It is a hint: what it misses
+// the next whole scan finds.
+func (d *daemon) runWatch(ctx context.Context) error {
+	for ctx.Err() == nil {
+		c := d.config()
+		part, stop := context.WithCancel(ctx)
+		gone := d.reloads.tell(func() {
+			if d.config().Watch != c.Watch {
+				stop()
+			}
+		})
+		if c.Watch > 0 && d.root != "" {
+			if err := d.watchFiles(part, c.Watch); err != nil && part.Err() == nil {
+				d.warn.set(warnWatchOff, "inotify", "files are not watched: "+err.Error(), "raise fs.inotify.max_user_instances; scans by schedule go on")
+				sleep(part, retryWatch)
+			}
+		} else {
+			<-part.Done()
+		}
+		gone()
+		stop()
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// watching is the watches as they are.
+type watching struct {
+	d    *daemon
+	w    *fsnotify.Watcher
+	plan *watchPlan
+	rest *resting
+}
+
+// watchFiles watches until ctx ends, or until it cannot.
+func (d *daemon) watchFiles(ctx context.Context, rest time.Duration) error {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	v := &watching{d: d, w: w, rest: newResting(rest)}
+	defer v.rest.stop()
+	if _, err := v.replan(ctx); err != nil {
+		return err
+	}
+	d.warn.clear(warnWatchOff)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e, ok := <-w.Events:
+			if !ok {
+				return errors.New("the watches ended")
+			}
+			v.event(e)
+		case err, ok := <-w.Errors:
+			if !ok {
+				return errors.New("the watches ended")
+			}
+			d.log.Debug("watching", "error", err)
+			if errors.Is(err, fsnotify.ErrEventOverflow) {
+				d.todo.all("more changes than could be watched", nil)
+			}
+		case <-v.rest.due():
+			v.changed(ctx)
+		}
+	}
+}
+
+// event notes the tables that a change touches.
+func (v *watching) event(e fsnotify.Event) {
+	name, ok := v.inDevice(e.Name)
+	if !ok {
+		return
+	}
+	if gone := v.plan.byReal[name]; gone != nil && e.Has(fsnotify.Remove|fsnotify.Rename) {
+		v.rest.touch(gone.tables, true) // a directory that was watched itself
+	}
+	dir := v.plan.byReal[path.Dir(name)]
+	if dir == nil {
+		return
+	}
+	if tables := v.plan.touched(dir, path.Base(name)); len(tables) > 0 {
+		v.rest.touch(tables, false)
+	}
+	if e.Has(fsnotify.Create) {
+		if tables := v.plan.leads(dir, path.Base(name)); len(tables) > 0 {
+			v.rest.touch(nil, true)
+		}
+	}
+}
+
+// inDevice turns a path of the machine into one of the device.
+func (v *watching) inDevice(name string) (string, bool) {
+	rest, ok := strings.CutPrefix(name, strings.TrimSuffix(v.d.root, "/"))
+	return rest, ok && strings.HasPrefix(rest, "/")
+}
+
+// changed hands on what has come to rest.
+func (v *watching) changed(ctx context.Context) {
+	tables, dirs := v.rest.take()
+	if dirs {
+		more, err := v.replan(ctx)
+		if err != nil && ctx.Err() == nil {
+			v.d.log.Debug("watching anew", "error", err)
+		}
+		tables = append(tables, more...)
+	}
+	if len(tables) == 0 {
+		return
+	}
+	tables = v.plan.withDependents(tables)
+	v.d.log.Debug("files changed", "tables", tables)
+	v.d.again(tables)
+}
+
+// replan watches what is to be watched now, and gives the tables of directories that are new.
+func (v *watching) replan(ctx context.Context) (tables []string, err error) {
+	dev, err := v.d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer closeDevice(dev)
+	plan := planWatches(dev.FS(), dev.Identity().Platform, v.d.judging.collectors, watchLimit())
+	watched := map[string]bool{}
+	for _, name := range v.w.WatchList() {
+		watched[name] = true
+	}
+	refused := ""
+	left := plan.left
+	for _, dir := range plan.dirs {
+		name := filepath.Join(v.d.root, dir.real)
+		if watched[name] {
+			delete(watched, name)
+			if v.plan != nil && v.plan.byReal[dir.real] != nil {
+				continue
+			}
+		}
+		switch err := v.w.Add(name); {
+		case err == nil:
+			if v.plan != nil {
+				tables = append(tables, dir.tables...)
+			}
+		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.ENOMEM):
+			left++
+			refused = err.Error()
+		case errors.Is(err, os.ErrNotExist), errors.Is(err, os.ErrPermission):
+		default:
+			v.d.log.Debug("watching a directory", "dir", name, "error", err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(watched)) {
+		if err := v.w.Remove(name); err != nil && !errors.Is(err, fsnotify.ErrNonExistentWatch) {
+			v.d.log.Debug("no longer watching", "dir", name, "error", err)
+		}
+	}
+	v.plan = plan
+	if left > 0 {
+		text := fmt.Sprintf("%d of %d directories are not watched", left, len(plan.dirs)+plan.left)
+		if refused != "" {
+			text += ": " + refused
+		}
+		v.d.warn.set(warnWatchLimit, "inotify", text, "raise fs.inotify.max_user_watches; scans by schedule go on")
+	} else {
+		v.d.warn.clear(warnWatchLimit)
+	}
+	v.d.log.Debug("watching", "directories", len(plan.dirs)-left)
+	return tables, nil
+}
+
+// watchLimit is how many directories are watched at most: half of what the kernel allows this
+// user. Android often does not say.
+func watchLimit() int {
+	b, err := os.ReadFile("/proc/sys/fs/inotify/max_user_watches")
+	if err != nil {
+		return maxWatched
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return maxWatched
+	}
+	return min(n/2, maxWatched)
+}
+
+// resting gathers what changes until it rests, or has waited for twice that time.
+type resting struct {
+	rest   time.Duration
+	timer  *time.Timer
+	since  time.Time // of the first change; zero when there is none
+	tables map[string]bool
+	dirs   bool
+}
+
+func newResting(rest time.Duration) *resting {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return &resting{rest: rest, timer: t, tables: map[string]bool{}}
+}
+
+func (r *resting) stop()                 { r.timer.Stop() }
+func (r *resting) due() <-chan time.Time { return r.timer.C }
+
+// touch notes tables, or that directories are to be looked for.
+func (r *resting) touch(tables []string, dirs bool) {
+	now := time.Now()
+	if r.since.IsZero() {
+		r.since = now
+	}
+	for _, t := range tables {
+		r.tables[t] = true
+	}
+	r.dirs = r.dirs || dirs
+	r.timer.Reset(min(r.rest, r.since.Add(2*r.rest).Sub(now)))
+}
+
+func (r *resting) take() (tables []string, dirs bool) {
+	tables, dirs = slices.Sorted(maps.Keys(r.tables)), r.dirs
+	clear(r.tables)
+	r.since, r.dirs = time.Time{}, false
+	return tables, dirs
+}
