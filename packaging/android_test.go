@@ -91,11 +91,11 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("not within half a minute: %s", what)
 }
 
-// runningPicket writes its number and waits.
+// runningPicket writes its number, once it can be ended in order, and waits.
 const runningPicket = `#!/bin/sh
-echo $$ >>"$ROOT_OF_TEST/starts"
-echo "said $*"
 trap 'echo ended >>"$ROOT_OF_TEST/starts"; exit 0' TERM
+echo "said $*"
+echo $$ >>"$ROOT_OF_TEST/starts"
 while :; do sleep 0.1; done
 `
 
