@@ -172,7 +172,7 @@ func (p *watchPlan) reads(table string, d *watchDir, name string) bool {
 	for _, dir := range d.names {
 		parts := strings.Split(strings.Trim(path.Join(dir, name), "/"), "/")
 		for _, pattern := range p.patterns[table] {
-			if matchPath(pattern, parts) {
+			if scanner.MatchPath(pattern, parts) {
 				return true
 			}
 		}
@@ -186,7 +186,7 @@ func (p *watchPlan) leads(d *watchDir, name string) (tables []string) {
 		for _, dir := range d.names {
 			parts := strings.Split(strings.Trim(path.Join(dir, name), "/"), "/")
 			if slices.ContainsFunc(p.patterns[table], func(pattern []string) bool {
-				return len(pattern) > len(parts) && matchPath(pattern[:len(parts)], parts) || slices.Contains(pattern[:min(len(pattern), len(parts))], "**")
+				return len(pattern) > len(parts) && scanner.MatchPath(pattern[:len(parts)], parts) || slices.Contains(pattern[:min(len(pattern), len(parts))], "**")
 			}) {
 				tables = append(tables, table)
 				break
@@ -204,25 +204,6 @@ func (p *watchPlan) withDependents(tables []string) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// matchPath matches the parts of a path with those of a pattern; ** stands for any number.
-func matchPath(pattern, parts []string) bool {
-	for len(pattern) > 0 {
-		if pattern[0] == "**" {
-			for i := range len(parts) + 1 {
-				if matchPath(pattern[1:], parts[i:]) {
-					return true
-				}
-			}
-			return false
-		}
-		if len(parts) == 0 || !scanner.MatchName(pattern[0], parts[0]) {
-			return false
-		}
-		pattern, parts = pattern[1:], parts[1:]
-	}
-	return len(parts) == 0
 }
 
 // dependents gives, by table, those that need it, directly or not. The table os is left out:

@@ -33,6 +33,26 @@ func MatchName(pattern, name string) bool {
 	return p == len(pattern)
 }
 
+// MatchPath matches the components of a path with those of a pattern, each as MatchName does;
+// the component ** stands for any number of them.
+func MatchPath(pattern, parts []string) bool {
+	for len(pattern) > 0 {
+		if pattern[0] == "**" {
+			for i := range len(parts) + 1 {
+				if MatchPath(pattern[1:], parts[i:]) {
+					return true
+				}
+			}
+			return false
+		}
+		if len(parts) == 0 || !MatchName(pattern[0], parts[0]) {
+			return false
+		}
+		pattern, parts = pattern[1:], parts[1:]
+	}
+	return len(parts) == 0
+}
+
 // Glob lists the paths that match an absolute pattern of * and ? within components, sorted.
 // A directory that does not exist matches nothing; one that may not be read is an error,
 // returned together with what could be listed.

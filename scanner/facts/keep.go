@@ -69,35 +69,16 @@ func (s *globSet) match(path string) bool {
 	}
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	for _, p := range s.patterns {
-		if matchParts(p, parts) {
+		if scanner.MatchPath(p, parts) {
 			return true
 		}
 	}
 	for _, p := range s.suffixes {
 		for i := range parts {
-			if matchParts(p, parts[i:]) {
+			if scanner.MatchPath(p, parts[i:]) {
 				return true
 			}
 		}
 	}
 	return false
-}
-
-// matchParts matches path components with pattern components; ** stands for any number.
-func matchParts(pattern, parts []string) bool {
-	for len(pattern) > 0 {
-		if pattern[0] == "**" {
-			for i := range len(parts) + 1 {
-				if matchParts(pattern[1:], parts[i:]) {
-					return true
-				}
-			}
-			return false
-		}
-		if len(parts) == 0 || !scanner.MatchName(pattern[0], parts[0]) {
-			return false
-		}
-		pattern, parts = pattern[1:], parts[1:]
-	}
-	return len(parts) == 0
 }
