@@ -60,17 +60,7 @@ func readPhoneScenario(t testing.TB, file string) phoneScenario {
 			}
 		}
 	}
-	for _, p := range parts {
-		if name, ok := strings.CutPrefix(p.name, "planted/"); ok {
-			p.name = name
-			s.planted = append(s.planted, p)
-		} else if name, ok := strings.CutPrefix(p.name, "benign/"); ok {
-			p.name = name
-			s.benign = append(s.benign, p)
-		} else {
-			t.Fatalf("%s: %s is neither planted nor benign", file, p.name)
-		}
-	}
+	s.planted, s.benign = twins(t, file, parts)
 	if s.base == "" || len(s.fires) == 0 || len(s.planted) == 0 || len(s.benign) == 0 {
 		t.Fatalf("%s: a scenario has base, fires, planted and benign", file)
 	}

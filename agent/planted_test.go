@@ -107,6 +107,23 @@ func splitParts(t testing.TB, file string) (comment []string, parts []txtarFile)
 	return comment, parts
 }
 
+// twins divides the files of a scenario into those of its device and those of the clean one.
+func twins(t testing.TB, file string, parts []txtarFile) (planted, benign []txtarFile) {
+	t.Helper()
+	for _, p := range parts {
+		if name, ok := strings.CutPrefix(p.name, "planted/"); ok {
+			p.name = name
+			planted = append(planted, p)
+		} else if name, ok := strings.CutPrefix(p.name, "benign/"); ok {
+			p.name = name
+			benign = append(benign, p)
+		} else {
+			t.Fatalf("%s: %s is neither planted nor benign", file, p.name)
+		}
+	}
+	return planted, benign
+}
+
 func readScenario(t *testing.T, file string) scenario {
 	t.Helper()
 	comment, parts := splitParts(t, file)
@@ -129,17 +146,7 @@ func readScenario(t *testing.T, file string) scenario {
 			}
 		}
 	}
-	for _, p := range parts {
-		if name, ok := strings.CutPrefix(p.name, "planted/"); ok {
-			p.name = name
-			s.planted = append(s.planted, p)
-		} else if name, ok := strings.CutPrefix(p.name, "benign/"); ok {
-			p.name = name
-			s.benign = append(s.benign, p)
-		} else {
-			t.Fatalf("%s: %s is neither planted nor benign", file, p.name)
-		}
-	}
+	s.planted, s.benign = twins(t, file, parts)
 	if len(s.fires) == 0 || len(s.planted) == 0 || len(s.benign) == 0 {
 		t.Fatalf("%s: a scenario has fires, planted and benign", file)
 	}
