@@ -46,6 +46,8 @@ type judging struct {
 	collectors []scanner.Collector
 	now        func() time.Time
 	meter      func() (step func(string)) // follows what a scan does
+	inputs     inputs                     // what the agent knows and the device does not
+	seen       []func(*scanner.Facts)     // are told what each scan saw, after it was judged
 
 	// stock is held while the packages alone are read and remembered, and while the outcome
 	// of a scan is.
@@ -93,6 +95,9 @@ func (j *judging) scan(ctx context.Context, c *criteria, set *rules.Set, tables 
 	if c.indicators != nil {
 		opts.Indicators = c.indicators
 	}
+	if len(j.inputs) > 0 {
+		dev = informed{dev, j.inputs}
+	}
 	step := j.meter()
 	opts.Progress = func(doing string) { step(strings.TrimPrefix(doing, "reading ")) }
 	defer step("")
@@ -103,6 +108,9 @@ func (j *judging) scan(ctx context.Context, c *criteria, set *rules.Set, tables 
 	r, err := scanner.Scan(ctx, dev, opts)
 	if err != nil {
 		return nil, scanner.Verdict{}, fmt.Errorf("scanning: %w", err)
+	}
+	for _, tell := range j.seen {
+		tell(r.Facts)
 	}
 	return r, judge.got, nil
 }

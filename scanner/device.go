@@ -131,6 +131,9 @@ const (
 
 	// SourceBPF is a JSON array of probe.BPFProgram: programs loaded into the kernel.
 	SourceBPF Source = "bpf"
+	// SourceNetworkHistory is a JSON object probe.NetworkHistory: what is remembered of networks.
+	// No device has it: whoever scans again and again answers it (the agent, from its store).
+	SourceNetworkHistory Source = "network-history"
 )
 
 // Dumpsys is the source of the text that `dumpsys SERVICE` prints on Android.
