@@ -1,0 +1,107 @@
+// Package transport reaches the upstream. What it trusts, whom it asks for addresses and through
+// whom it goes is given to it: it takes nothing from the environment, and a device such as a phone
+// has neither roots nor a resolver where Go looks for them.
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync/atomic"
+	"time"
+)
+
+// Options say how the upstream is reached.
+type Options struct {
+	// Roots alone are trusted. Nil trusts nobody.
+	Roots *x509.CertPool
+	// Identity gives the certificate to show, anew for each connection; nil shows none.
+	Identity func() (*tls.Certificate, error)
+	// Resolvers are asked for addresses, one after the other; none asks the system's.
+	Resolvers []netip.AddrPort
+	// Proxy is gone through; nil goes straight.
+	Proxy *url.URL
+	// Now is the clock that certificates are held against; nil is the system's.
+	Now func() time.Time
+}
+
+// Bounds of a connection. How long a whole request may take is the caller's context to say.
+const (
+	dialTime      = 15 * time.Second
+	handshakeTime = 15 * time.Second
+	headerTime    = time.Minute
+	idleTime      = 90 * time.Second
+	headerBytes   = 64 << 10
+)
+
+// NewClient makes a client that speaks TLS 1.3 and nothing below, sends nothing in clear and
+// follows no redirect: the answer that redirects is given as it is.
+func NewClient(o Options) *http.Client {
+	roots := o.Roots
+	if roots == nil {
+		roots = x509.NewCertPool()
+	}
+	conf := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, Time: o.Now}
+	if o.Identity != nil {
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return o.Identity() }
+	}
+	return newClient(o, conf)
+}
+
+func newClient(o Options, conf *tls.Config) *http.Client {
+	dialer := &net.Dialer{Timeout: dialTime, Resolver: newResolver(o.Resolvers)}
+	t := &http.Transport{
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        conf,
+		TLSHandshakeTimeout:    handshakeTime,
+		ResponseHeaderTimeout:  headerTime,
+		IdleConnTimeout:        idleTime,
+		MaxIdleConnsPerHost:    1,
+		MaxResponseHeaderBytes: headerBytes,
+		DisableCompression:     true, // who wants it asks for it, and bounds it
+	}
+	if o.Proxy != nil {
+		t.Proxy = http.ProxyURL(o.Proxy)
+	}
+	return &http.Client{
+		Transport:     secureOnly{t},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// secureOnly refuses what would go in clear.
+type secureOnly struct{ *http.Transport }
+
+func (s secureOnly) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" {
+		return nil, fmt.Errorf("%s is not https, and nothing is sent in clear", r.URL.Redacted())
+	}
+	return s.Transport.RoundTrip(r)
+}
+
+// newResolver asks the given servers in turn; nil, which is the system's, where there are none.
+func newResolver(servers []netip.AddrPort) *net.Resolver {
+	if len(servers) == 0 {
+		return nil
+	}
+	var turn atomic.Uint32
+	return &net.Resolver{
+		PreferGo: true,
+		Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			server := servers[int(turn.Add(1)-1)%len(servers)]
+			d := net.Dialer{Timeout: dialTime / 3}
+			return d.DialContext(ctx, network, server.String())
+		},
+	}
+}
+
+// NewUnverifiedClient makes a client that takes any server for the right one. It is for fetching
+// what is then held against a digest that is known already, and for nothing else.
+func NewUnverifiedClient(o Options) *http.Client {
+	return newClient(o, &tls.Config{MinVersion: tls.VersionTLS13, InsecureSkipVerify: true, Time: o.Now})
+}
