@@ -23,6 +23,7 @@ type job struct {
 
 // backlog is what is still to be scanned. Asking twice is asking once.
 type backlog struct {
+	clock clock
 	ready chan struct{} // has room for one
 
 	mu     sync.Mutex
@@ -32,13 +33,13 @@ type backlog struct {
 }
 
 // wanted says since when a table is to be looked at again, and not before when.
-type wanted struct{ since, at time.Time }
+type wanted struct{ since, at time.Duration }
 
 // longestRest is how long what goes on changing is put off.
 const longestRest = 30 * time.Second
 
-func newBacklog() *backlog {
-	return &backlog{ready: make(chan struct{}, 1), tables: map[string]wanted{}}
+func newBacklog(c clock) *backlog {
+	return &backlog{clock: c, ready: make(chan struct{}, 1), tables: map[string]wanted{}}
 }
 
 // all asks for a whole scan. The answer, where one is wanted, must have room.
@@ -54,23 +55,22 @@ func (b *backlog) all(why string, answer chan<- scanned) {
 	b.wake()
 }
 
-// some asks for tables to be looked at again, not before a time: the later one counts, so that
+// some asks for tables to be looked at again, not before a time by the clock that stands while the
+// device sleeps: the later one counts, so that
 // what goes on changing is looked at when it rests, within bounds.
-func (b *backlog) some(tables []string, notBefore time.Time) {
+func (b *backlog) some(tables []string, notBefore time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := time.Now()
+	now := b.clock.awake()
 	for _, t := range tables {
 		w, there := b.tables[t]
 		if !there {
 			w.since = now
 		}
-		if notBefore.After(w.at) {
+		if notBefore > w.at {
 			w.at = notBefore
 		}
-		if last := w.since.Add(longestRest); w.at.After(last) {
-			w.at = last
-		}
+		w.at = min(w.at, w.since+longestRest)
 		b.tables[t] = w
 	}
 	b.wake()
@@ -86,34 +86,26 @@ func (b *backlog) wake() {
 // next waits for something to do. Tables that are due together are one job.
 func (b *backlog) next(ctx context.Context) (job, error) {
 	for {
-		j, due, ok := b.take(time.Now())
+		now := b.clock.awake()
+		j, due, ok := b.take(now)
 		if ok {
 			return j, nil
 		}
-		var timer *time.Timer
-		var late <-chan time.Time
-		if !due.IsZero() {
-			timer = time.NewTimer(time.Until(due))
-			late = timer.C
+		if due < forever {
+			due -= now
 		}
-		select {
-		case <-ctx.Done():
-		case <-b.ready:
-		case <-late:
-		}
-		if timer != nil {
-			timer.Stop()
-		}
+		b.clock.wait(ctx, due, b.ready)
 		if ctx.Err() != nil {
 			return job{}, ctx.Err()
 		}
 	}
 }
 
-// take gives what is due, or when something will be. A whole scan takes all tables with it.
-func (b *backlog) take(now time.Time) (j job, due time.Time, ok bool) {
+// take gives what is due, or when something will be, if ever. A whole scan takes all tables with it.
+func (b *backlog) take(now time.Duration) (j job, due time.Duration, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	due = forever
 	if b.whole != "" {
 		j = job{whole: b.whole, asked: b.asked}
 		b.whole, b.asked = "", nil
@@ -122,11 +114,11 @@ func (b *backlog) take(now time.Time) (j job, due time.Time, ok bool) {
 	}
 	for _, t := range slices.Sorted(maps.Keys(b.tables)) {
 		switch at := b.tables[t].at; {
-		case !at.After(now):
+		case at <= now:
 			j.tables = append(j.tables, t)
 			delete(b.tables, t)
-		case due.IsZero() || at.Before(due):
-			due = at
+		default:
+			due = min(due, at)
 		}
 	}
 	return j, due, len(j.tables) > 0

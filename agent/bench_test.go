@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	cryptorand "crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,15 +114,20 @@ func newBench(t testing.TB, root string) *bench {
 	base := time.Now()
 	since := func() time.Duration { return time.Since(base) + time.Hour }
 	b.machine = machine{
-		open:  func(context.Context) (scanner.Device, error) { return device.Directory(b.root) },
-		root:  root,
-		load:  func() (Config, Origins, error) { return b.config, Origins{File: "/none"}, nil },
-		level: level,
-		log:   slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: level})),
-		clock: clock{wall: time.Now, awake: since, boot: since},
-		tell:  func(...string) {},
-		boot:  "boot-1",
-		sink:  func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		open:    func(context.Context) (scanner.Device, error) { return device.Directory(b.root) },
+		root:    root,
+		load:    func() (Config, Origins, error) { return b.config, Origins{File: "/none"}, nil },
+		level:   level,
+		log:     slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: level})),
+		clock:   clock{wall: time.Now, awake: since, boot: since, wait: pause},
+		chance:  rand.Float64,
+		entropy: cryptorand.Reader,
+		cpu:     processCPU,
+		release: releaseMemory,
+		watcher: newKernelWatcher,
+		tell:    func(...string) {},
+		boot:    "boot-1",
+		sink:    func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
 	}
 	return b
 }
@@ -206,3 +213,8 @@ func containsText(list []string, text string) bool {
 
 // log0 is the bench's log.
 func (b *bench) log0() *slog.Logger { return b.machine.log }
+
+// awakeSince is a clock's awake that stood at 0 then.
+func awakeSince(base time.Time) func() time.Duration {
+	return func() time.Duration { return time.Since(base) }
+}

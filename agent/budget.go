@@ -10,14 +10,16 @@ import (
 // budget is the processor time that looks between whole scans may use. It fills at a share of
 // one core and holds what an hour brings.
 type budget struct {
+	awake func() time.Duration
+
 	mu    sync.Mutex
 	share float64 // of a core
 	left  time.Duration
-	at    time.Time
+	at    time.Duration
 }
 
-func newBudget(share Percent) *budget {
-	b := &budget{at: time.Now()}
+func newBudget(share Percent, awake func() time.Duration) *budget {
+	b := &budget{awake: awake, at: awake()}
 	b.setShare(share)
 	b.left = b.most()
 	return b
@@ -51,8 +53,8 @@ func (b *budget) spend(cost time.Duration) {
 }
 
 func (b *budget) fill() {
-	now := time.Now()
-	b.left = min(b.most(), b.left+time.Duration(b.share*float64(now.Sub(b.at))))
+	now := b.awake()
+	b.left = min(b.most(), b.left+time.Duration(b.share*float64(now-b.at)))
 	b.at = now
 }
 

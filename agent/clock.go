@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +15,30 @@ type clock struct {
 	wall  func() time.Time
 	awake func() time.Duration // since boot, without sleep
 	boot  func() time.Duration // since boot, with sleep
+	// wait returns when wake has something, which it takes, when so much time has passed, or when
+	// ctx ends. It tells whether it was wake. Actors wait by it alone, so that a replay can have
+	// them wait for its own time.
+	wait func(ctx context.Context, most time.Duration, wake <-chan struct{}) (woken bool)
+}
+
+// forever is the longest wait.
+const forever time.Duration = math.MaxInt64
+
+// pause is the wait of real time.
+func pause(ctx context.Context, most time.Duration, wake <-chan struct{}) (woken bool) {
+	var late <-chan time.Time
+	if most < forever {
+		t := time.NewTimer(most)
+		defer t.Stop()
+		late = t.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-late:
+	case <-wake:
+		return true
+	}
+	return false
 }
 
 // systemClock is the machine's. A kernel without CLOCK_BOOTTIME gives monotonic time for both.
@@ -26,7 +52,7 @@ func systemClock() clock {
 			return time.Duration(ts.Nano())
 		}
 	}
-	return clock{wall: time.Now, awake: read(unix.CLOCK_MONOTONIC), boot: read(unix.CLOCK_BOOTTIME)}
+	return clock{wall: time.Now, awake: read(unix.CLOCK_MONOTONIC), boot: read(unix.CLOCK_BOOTTIME), wait: pause}
 }
 
 // clockSlack is how far clocks may part between two looks before that is worth a word. NTP slews

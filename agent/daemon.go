@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -27,17 +28,22 @@ const (
 type machine struct {
 	open func(context.Context) (scanner.Device, error) // the device, anew for each scan
 	// glance takes a look at what runs; nil where nothing does.
-	glance func() (device.Glimpse, error)
-	root   string // where the device's tree is, to be watched; "" is not watched
-	load   func() (Config, Origins, error)
-	log    *slog.Logger
-	level  *slog.LevelVar
-	clock  clock
-	delay  time.Duration // the longest before the first scan
-	tell   func(state ...string)
-	boot   string    // id of this boot
-	built  time.Time // when this program was made; zero when not known
-	sink   func(Config) Sink
+	glance  func() (device.Glimpse, error)
+	watcher func() (watcher, error)
+	root    string // where the device's tree is, to be watched; "" is not watched
+	load    func() (Config, Origins, error)
+	log     *slog.Logger
+	level   *slog.LevelVar
+	clock   clock
+	chance  func() float64       // from 0 to below 1: for what must not come at the same time everywhere
+	entropy io.Reader            // for ids
+	cpu     func() time.Duration // that the agent has used
+	release func()               // gives back memory after a scan
+	delay   time.Duration        // the longest before the first scan
+	tell    func(state ...string)
+	boot    string    // id of this boot
+	built   time.Time // when this program was made; zero when not known
+	sink    func(Config) Sink
 }
 
 // settled is a configuration in effect, and what it names.
@@ -84,12 +90,13 @@ func newDaemon(m machine) (*daemon, error) {
 	}
 	setLevel(m.level, c.LogLevel)
 	warn := newWarnings(m.log, m.clock.wall)
-	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, todo: newBacklog(), stock: make(chan struct{}, 1), ledger: newLedger(), budget: newBudget(c.CPUBudget)}
+	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, todo: newBacklog(m.clock), stock: make(chan struct{}, 1), ledger: newLedger(), budget: newBudget(c.CPUBudget, m.clock.awake)}
+	d.when.chance = m.chance
 	d.set.Store(&settled{c, from, crit})
 	d.judging = &judging{open: m.open, collectors: facts.Collectors(), now: m.clock.wall, meter: d.ledger.meter}
 	d.vault = &vault{dir: c.StateDir, log: m.log, warn: warn, opts: store.Options{
-		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall}}
-	d.ship = newShipper(d.vault, m.log, warn)
+		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall, Uptime: m.clock.awake, Rand: m.entropy}}
+	d.ship = newShipper(d.vault, warn, m)
 	if err := d.vault.open(); err != nil {
 		return nil, &hinted{err, "stop it first: 'picket service stop', or by its process id"}
 	}
@@ -110,16 +117,21 @@ func (d *daemon) run(ctx context.Context, more ...actor) error {
 	d.checkRights()
 	d.arrive()
 	d.tell(notifyReady)
-	err := runGroup(ctx, d.log, stopTime, append([]actor{
+	err := runGroup(ctx, d.log, stopTime, append(d.actors(), more...)...)
+	d.tell(notifyStopping)
+	return errors.Join(err, d.leave(err))
+}
+
+// actors are the parts that a replay runs too: they wait by d.clock alone.
+func (d *daemon) actors() []actor {
+	return []actor{
 		{"schedule", d.runSchedule},
 		{"scan", d.runScans},
 		{"inventory", d.runInventory},
 		{"watch", d.runWatch},
 		{"sample", d.runSample},
 		{"ship", d.runShip},
-	}, more...)...)
-	d.tell(notifyStopping)
-	return errors.Join(err, d.leave(err))
+	}
 }
 
 // once scans, remembers and delivers, and ends.

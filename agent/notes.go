@@ -2,11 +2,11 @@ package agent
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -49,7 +49,7 @@ func (d *daemon) publish(m *eventMaker) {
 
 // maker gives what makes the bodies of the next events.
 func (d *daemon) maker(st *store.Store) (*eventMaker, error) {
-	uid, err := deviceUID(st)
+	uid, err := deviceUID(st, d.entropy)
 	if err != nil {
 		return nil, err
 	}
@@ -80,13 +80,15 @@ func (m *eventMaker) own(make func(report.EventMeta) (report.Event, error)) stor
 }
 
 // deviceUID gives the device's random id, and makes it when the store is new.
-func deviceUID(st *store.Store) (string, error) {
+func deviceUID(st *store.Store, entropy io.Reader) (string, error) {
 	b, err := st.Recall(notesTable, "device_uid")
 	if err != nil || b != nil {
 		return string(b), err
 	}
 	var raw [16]byte
-	rand.Read(raw[:]) // never fails
+	if _, err := io.ReadFull(entropy, raw[:]); err != nil {
+		return "", fmt.Errorf("making the device's id: %w", err)
+	}
 	uid := hex.EncodeToString(raw[:])
 	return uid, st.Remember(notesTable, "device_uid", []byte(uid), keepNotes)
 }
@@ -209,17 +211,8 @@ func (d *daemon) seen() {
 
 // leave notes why the agent ends, and closes the store.
 func (d *daemon) leave(why error) error {
-	text := "asked to"
-	if why != nil {
-		text = why.Error()
-	}
 	left := make(chan error, 1)
-	go func() { // a part that hangs may have the store in its hands
-		d.note(func(st *store.Store) error {
-			return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: version(), Stopped: strings.ToValidUTF8(text[:min(len(text), 200)], "")})
-		})
-		left <- d.vault.close()
-	}()
+	go func() { left <- d.close(why) }() // a part that hangs may have the store in its hands
 	late := time.NewTimer(leaveTime)
 	defer late.Stop()
 	select {
@@ -231,6 +224,17 @@ func (d *daemon) leave(why error) error {
 	case <-late.C:
 		return errors.New("the store could not be closed in time")
 	}
+}
+
+func (d *daemon) close(why error) error {
+	text := "asked to"
+	if why != nil {
+		text = why.Error()
+	}
+	d.note(func(st *store.Store) error {
+		return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: version(), Stopped: strings.ToValidUTF8(text[:min(len(text), 200)], "")})
+	})
+	return d.vault.close()
 }
 
 // now is the wall clock as it is noted.

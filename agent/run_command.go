@@ -3,9 +3,11 @@ package agent
 import (
 	"bytes"
 	"context"
+	cryptorand "crypto/rand"
 	"errors"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -69,14 +71,19 @@ func hostMachine(which *configFlags, log io.Writer) machine {
 	level := new(slog.LevelVar)
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level}))
 	return machine{
-		open:   func(ctx context.Context) (scanner.Device, error) { return device.Live(ctx, device.LiveOptions{}) },
-		glance: device.Glance,
-		root:   "/",
-		load:   which.load,
-		log:    logger,
-		level:  level,
-		clock:  systemClock(),
-		delay:  startDelay,
+		open:    func(ctx context.Context) (scanner.Device, error) { return device.Live(ctx, device.LiveOptions{}) },
+		glance:  device.Glance,
+		root:    "/",
+		watcher: newKernelWatcher,
+		load:    which.load,
+		log:     logger,
+		level:   level,
+		clock:   systemClock(),
+		chance:  rand.Float64,
+		entropy: cryptorand.Reader,
+		cpu:     processCPU,
+		release: releaseMemory,
+		delay:   startDelay,
 		tell: func(state ...string) {
 			if err := notify(state...); err != nil {
 				logger.Debug("telling the service manager", "error", err)
@@ -116,7 +123,7 @@ func (d *daemon) runWatchdog(ctx context.Context) error {
 		if last := time.Duration(d.ticked.Load()); d.clock.boot()-last < 3*tick {
 			d.tell(notifyAlive)
 		}
-		sleep(ctx, every/2)
+		d.clock.wait(ctx, every/2, nil)
 	}
 	<-ctx.Done()
 	return nil

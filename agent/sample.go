@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"maps"
-	"time"
 
 	"picket/scanner/device"
 )
@@ -21,16 +20,12 @@ func (d *daemon) runSample(ctx context.Context) error {
 	needs := dependents(d.judging.collectors)
 	var last *device.Glimpse
 	for ctx.Err() == nil {
-		var due <-chan time.Time
-		if every := d.config().SampleInterval; every > 0 && d.glance != nil {
-			due = time.After(every)
+		every := forever
+		if set := d.config().SampleInterval; set > 0 && d.glance != nil {
+			every = set
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
+		if d.clock.wait(ctx, every, changed) || ctx.Err() != nil {
 			continue
-		case <-due:
 		}
 		if d.judging.report() == nil {
 			continue // the first scan sees all
@@ -45,7 +40,7 @@ func (d *daemon) runSample(ctx context.Context) error {
 				for _, t := range tables {
 					tables = append(tables, needs[t]...)
 				}
-				d.todo.some(tables, time.Now())
+				d.todo.some(tables, 0)
 			}
 		}
 		last = &now

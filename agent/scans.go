@@ -54,7 +54,7 @@ func (d *daemon) rest() {
 		d.log.Error("the report of the last scan is gone", "error", err)
 		d.todo.all("the report was lost", nil)
 	}
-	releaseMemory()
+	d.release()
 }
 
 // scanWhole scans and remembers. What the store will not take is a warning, and an error: the
@@ -63,7 +63,7 @@ func (d *daemon) scanWhole(ctx context.Context, why string) (scanSummary, error)
 	d.scanning.Store(true)
 	defer d.scanning.Store(false)
 	sum := scanSummary{Why: why, Started: d.now()}
-	began, cpu := time.Now(), processCPU()
+	began, cpu := d.clock.awake(), d.cpu()
 	o, err := d.judging.whole(ctx, d.set.Load().criteria)
 	if ctx.Err() != nil {
 		return sum, ctx.Err()
@@ -77,14 +77,14 @@ func (d *daemon) scanWhole(ctx context.Context, why string) (scanSummary, error)
 	ch, err := d.keep(o)
 	d.upkeep(o.report)
 	d.seen()
-	cost := processCPU() - cpu
+	cost := d.cpu() - cpu
 	sum.Finished, sum.CPUSeconds, sum.Level, sum.NotChecked = d.now(), cost.Seconds(), o.report.Level, notChecked(o.report)
 	sum.Opened, sum.Updated, sum.Resolved, sum.Added, sum.Changed, sum.Removed = ch.Opened, ch.Updated, ch.Resolved, ch.Added, ch.Changed, ch.Removed
 	d.summary.Store(&sum)
 	d.scans.Add(1)
 	d.tell(notifyStatus(fmt.Sprintf("Threat level %s, %d findings", sum.Level, len(o.report.Findings))))
 	d.log.Info("scanned", "why", why, "level", sum.Level.String(), "findings", len(o.report.Findings), "packages", len(packagesOf(o.report)),
-		"took", time.Since(began).Round(time.Millisecond), "cpu", cost.Round(time.Millisecond))
+		"took", (d.clock.awake() - began).Round(time.Millisecond), "cpu", cost.Round(time.Millisecond))
 	return sum, err
 }
 
@@ -92,7 +92,7 @@ func (d *daemon) scanWhole(ctx context.Context, why string) (scanSummary, error)
 func (d *daemon) look(ctx context.Context, tables []string) {
 	if wait := d.budget.wait(); wait > 0 {
 		d.warn.set(warnOverBudget, "scan", "looks after changes have used up cpu_budget; they go on as it fills", "find out what changes so often, or raise cpu_budget")
-		d.todo.some(tables, time.Now().Add(wait))
+		d.todo.some(tables, d.clock.awake()+wait)
 		return
 	}
 	d.warn.clear(warnOverBudget)
@@ -109,17 +109,13 @@ func (d *daemon) look(ctx context.Context, tables []string) {
 // runInventory tells what became of the packages, before all that hangs on them is judged, and
 // beside a scan that is under way: it takes a fraction of the time.
 func (d *daemon) runInventory(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-d.stock:
-		}
+	for d.clock.wait(ctx, forever, d.stock) {
 		if wait := d.budget.wait(); wait > 0 { // somebody changes packages without end
-			sleep(ctx, min(wait, longestRest))
+			d.clock.wait(ctx, min(wait, longestRest), nil)
 		}
 		d.timed(ctx, []string{"packages"}, func() error { return d.inventory(ctx) })
 	}
+	return nil
 }
 
 func (d *daemon) inventory(ctx context.Context) error {
@@ -142,22 +138,22 @@ func (d *daemon) inventory(ctx context.Context) error {
 
 // again has tables looked at that a change concerns, and what hangs on them.
 func (d *daemon) again(tables []string) {
-	at := time.Now()
+	at := d.clock.awake()
 	if slices.Contains(tables, "packages") {
 		select {
 		case d.stock <- struct{}{}:
 		default:
 		}
-		at = at.Add(settle)
+		at += settle
 	}
 	d.todo.some(tables, at)
 }
 
 // timed does a look, counts what it took, and makes its failure a warning.
 func (d *daemon) timed(ctx context.Context, tables []string, do func() error) {
-	began, cpu := time.Now(), processCPU()
+	began, cpu := d.clock.awake(), d.cpu()
 	err := do()
-	cost := processCPU() - cpu
+	cost := d.cpu() - cpu
 	d.budget.spend(cost)
 	d.looks.Add(1)
 	switch {
@@ -166,7 +162,7 @@ func (d *daemon) timed(ctx context.Context, tables []string, do func() error) {
 	case err != nil:
 		d.warn.set(warnScanFailed, "scan", err.Error(), "see 'picket scan'")
 	default:
-		d.log.Debug("looked", "tables", tables, "took", time.Since(began).Round(time.Millisecond), "cpu", cost.Round(time.Millisecond))
+		d.log.Debug("looked", "tables", tables, "took", (d.clock.awake() - began).Round(time.Millisecond), "cpu", cost.Round(time.Millisecond))
 	}
 }
 

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -22,6 +21,8 @@ const (
 // schedule knows when the next whole scan is due, in time since boot: sleep counts, and
 // nobody can set it.
 type schedule struct {
+	chance func() float64 // from 0 to below 1
+
 	mu     sync.Mutex
 	last   time.Duration // of the last scan, or of the start
 	spread float64       // -1 to 1: where in the jitter the next one comes
@@ -42,7 +43,7 @@ func (s *schedule) failed(now time.Duration) { s.next(now, now+retryScan) }
 func (s *schedule) next(now, first time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last, s.first, s.spread = now, first, 2*rand.Float64()-1
+	s.last, s.first, s.spread = now, first, 2*s.chance()-1
 }
 
 // due says when the next whole scan comes.
@@ -55,6 +56,11 @@ func (s *schedule) due(c Config) time.Duration {
 	return s.last + time.Duration(float64(c.ScanInterval)*(1+s.spread*float64(c.ScanJitter)/100))
 }
 
+// part gives a share of a span: how far into it something comes by chance.
+func part(span time.Duration, share float64) time.Duration {
+	return time.Duration(share * float64(span))
+}
+
 // runSchedule has all scanned at the start and in intervals, and watches the clocks.
 func (d *daemon) runSchedule(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
@@ -64,23 +70,14 @@ func (d *daemon) runSchedule(ctx context.Context) error {
 		default:
 		}
 	})()
-	delay := time.Duration(0)
-	if d.delay > 0 {
-		delay = rand.N(d.delay)
-	}
 	before := d.clock.look()
-	d.when.begin(before.boot, delay)
+	d.when.begin(before.boot, part(d.delay, d.chance()))
 	d.ticked.Store(int64(before.boot))
 	kept := before.boot
 	for {
-		timer := time.NewTimer(min(tick, max(0, d.when.due(d.config())-d.clock.boot())))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		d.clock.wait(ctx, min(tick, max(0, d.when.due(d.config())-d.clock.boot())), changed)
+		if ctx.Err() != nil {
 			return nil
-		case <-changed:
-			timer.Stop()
-		case <-timer.C:
 		}
 		now := d.clock.look()
 		d.ticked.Store(int64(now.boot))
@@ -88,7 +85,7 @@ func (d *daemon) runSchedule(ctx context.Context) error {
 		slept := d.noticeJumps(before, now)
 		before = now
 		if slept && d.when.due(d.config()) <= now.boot {
-			d.when.next(now.boot, now.boot+rand.N(afterSleep)) // devices that wake together do not scan together
+			d.when.next(now.boot, now.boot+part(afterSleep, d.chance())) // devices that wake together do not scan together
 		}
 		if d.when.due(d.config()) <= now.boot {
 			d.when.scanned(now.boot) // so that it is asked for once

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -55,7 +56,7 @@ func TestClockWrong(t *testing.T) {
 func TestScheduleSpreads(t *testing.T) {
 	t.Parallel()
 	c := Config{ScanInterval: 10 * time.Hour, ScanJitter: 10}
-	var s schedule
+	s := schedule{chance: rand.Float64}
 	least, most := 100*time.Hour, time.Duration(0)
 	for range 500 {
 		s.scanned(time.Hour)
@@ -87,6 +88,7 @@ func TestDaemonNoticesSleepAndClocks(t *testing.T) {
 			wall:  func() time.Time { return time.Now().Add(time.Duration(slept.Load() + set.Load())) },
 			awake: func() time.Duration { return time.Since(base) },
 			boot:  func() time.Duration { return time.Since(base) + time.Duration(slept.Load()) },
+			wait:  pause,
 		}
 		b.built = base.Add(-24 * time.Hour)
 		d, stop := b.start(t)
@@ -164,7 +166,7 @@ func TestSampleNoticesWhatComesAndGoes(t *testing.T) {
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(5)
+		b := newBudget(5, awakeSince(time.Now()))
 		if b.wait() != 0 {
 			t.Error("a new budget is empty")
 		}

@@ -30,7 +30,7 @@ func (d *daemon) runServe(ctx context.Context) error {
 			fix = h.hint
 		}
 		d.warn.set(warnSocket, "socket", "the local API is not there: "+err.Error(), fix)
-		sleep(ctx, retrySocket)
+		d.clock.wait(ctx, retrySocket, nil)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"picket/store"
@@ -38,17 +37,19 @@ const (
 
 // shipper takes events out of the outbox once they have arrived.
 type shipper struct {
-	vault *vault
-	log   *slog.Logger
-	warn  *warnings
-	wake  chan struct{} // has room for one; the outbox has grown
+	vault  *vault
+	log    *slog.Logger
+	warn   *warnings
+	clock  clock
+	chance func() float64 // from 0 to below 1
+	wake   chan struct{}  // has room for one; the outbox has grown
 
 	failed int    // tries since the last that succeeded
 	told   string // the error that was logged last
 }
 
-func newShipper(v *vault, log *slog.Logger, warn *warnings) *shipper {
-	return &shipper{vault: v, log: log, warn: warn, wake: make(chan struct{}, 1)}
+func newShipper(v *vault, warn *warnings, m machine) *shipper {
+	return &shipper{vault: v, log: m.log, warn: warn, clock: m.clock, chance: m.chance, wake: make(chan struct{}, 1)}
 }
 
 // more says that the outbox has grown.
@@ -66,21 +67,12 @@ func (s *shipper) run(ctx context.Context, sink Sink) error {
 		if ctx.Err() != nil {
 			break
 		}
-		var again <-chan time.Time
 		if err != nil {
-			again = time.After(s.failing(err))
-		} else {
-			s.recovered()
+			s.clock.wait(ctx, s.failing(err), nil) // new events do not make a failing sink be tried sooner
+			continue
 		}
-		wake := s.wake
-		if err != nil {
-			wake = nil // new events do not make a failing sink be tried sooner
-		}
-		select {
-		case <-ctx.Done():
-		case <-wake:
-		case <-again:
-		}
+		s.recovered()
+		s.clock.wait(ctx, forever, s.wake)
 	}
 	return nil
 }
@@ -140,7 +132,7 @@ func (s *shipper) failing(err error) time.Duration {
 		s.warn.set(warnUpstream, "upstream", text, "see to the place that sink_file names; nothing is lost while the outbox has room")
 	}
 	wait := min(firstRetry<<min(s.failed-1, 16), lastRetry)
-	return wait/2 + rand.N(wait/2+1)
+	return wait/2 + part(wait/2, s.chance())
 }
 
 func (s *shipper) recovered() {

@@ -73,11 +73,11 @@ func TestShipperBacksOffAndRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "/")
 		warn := newWarnings(b.log0(), time.Now)
-		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn}
+		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
 		if err := v.open(); err != nil {
 			t.Fatal(err)
 		}
-		s, sink := newShipper(v, b.log0(), warn), &fickle{err: errors.New("no route")}
+		s, sink := newShipper(v, warn, b.machine), &fickle{err: errors.New("no route")}
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		queue(t, v, "first")
@@ -133,7 +133,7 @@ func TestShipperSetsRefusedEventsAside(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "/")
 	warn := newWarnings(b.log0(), time.Now)
-	v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn}
+	v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
 	if err := v.open(); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestShipperSetsRefusedEventsAside(t *testing.T) {
 		queue(t, v, fmt.Sprintf("event %d", i))
 	}
 	sink := &fickle{refuse: "7"}
-	if err := newShipper(v, b.log0(), warn).all(t.Context(), sink); err != nil {
+	if err := newShipper(v, warn, b.machine).all(t.Context(), sink); err != nil {
 		t.Fatal(err)
 	}
 	held := 0

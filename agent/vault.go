@@ -23,14 +23,14 @@ var errNoStore = errors.New("there is no store")
 // bad, is a warning, and is tried again; the agent goes on without.
 type vault struct {
 	dir  string
-	opts store.Options
+	opts store.Options // with Uptime
 	log  *slog.Logger
 	warn *warnings
 
 	mu    sync.RWMutex // held for reading while st is used
 	st    *store.Store
-	why   error     // why st is nil
-	tried time.Time // monotonic
+	why   error         // why st is nil
+	tried time.Duration // by opts.Uptime
 }
 
 // open opens the store. Another process that has it is an error: two agents on one device would
@@ -61,7 +61,7 @@ func (v *vault) close() error {
 
 // reopen wants mu.
 func (v *vault) reopen() {
-	v.tried = time.Now()
+	v.tried = v.opts.Uptime()
 	if err := os.MkdirAll(v.dir, 0o700); err != nil {
 		v.st, v.why = nil, fmt.Errorf("making the state folder: %w", err)
 	} else {
@@ -100,10 +100,10 @@ func (v *vault) use(do func(*store.Store) error) error {
 
 func (v *vault) try(do func(*store.Store) error) error {
 	v.mu.RLock()
-	if v.st == nil && time.Since(v.tried) >= retryStore && !errors.Is(v.why, store.ErrClosed) {
+	if v.st == nil && v.opts.Uptime()-v.tried >= retryStore && !errors.Is(v.why, store.ErrClosed) {
 		v.mu.RUnlock()
 		v.mu.Lock()
-		if v.st == nil && time.Since(v.tried) >= retryStore {
+		if v.st == nil && v.opts.Uptime()-v.tried >= retryStore {
 			if v.reopen(); v.why != nil {
 				v.complain(v.why)
 			}

@@ -34,7 +34,7 @@ func (d *daemon) runWatch(ctx context.Context) error {
 		if c.Watch > 0 && d.root != "" {
 			if err := d.watchFiles(part, c.Watch); err != nil && part.Err() == nil {
 				d.warn.set(warnWatchOff, "inotify", "files are not watched: "+err.Error(), "raise fs.inotify.max_user_instances; scans by schedule go on")
-				sleep(part, retryWatch)
+				d.clock.wait(part, retryWatch, nil)
 			}
 		} else {
 			<-part.Done()
@@ -45,54 +45,91 @@ func (d *daemon) runWatch(ctx context.Context) error {
 	return nil
 }
 
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
+// watcher gives notice of what changes in folders: the kernel's on this machine, a replay's own
+// of a recorded device.
+type watcher interface {
+	Add(dir string) error
+	Remove(dir string) error
+	WatchList() []string
+	Close() error
+	// next waits for a notice, for so long at most; without one the name is empty.
+	next(ctx context.Context, most time.Duration) (fsnotify.Event, error)
+}
+
+// errWatchesEnded is what a watcher gives that goes on no longer.
+var errWatchesEnded = errors.New("the watches ended")
+
+// kernelWatcher is inotify.
+type kernelWatcher struct{ *fsnotify.Watcher }
+
+func newKernelWatcher() (watcher, error) {
+	w, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, err
+	}
+	return kernelWatcher{w}, nil
+}
+
+func (w kernelWatcher) next(ctx context.Context, most time.Duration) (fsnotify.Event, error) {
+	var late <-chan time.Time
+	if most < forever {
+		t := time.NewTimer(most)
+		defer t.Stop()
+		late = t.C
+	}
 	select {
 	case <-ctx.Done():
-	case <-t.C:
+	case <-late:
+	case e, ok := <-w.Events:
+		if !ok {
+			return e, errWatchesEnded
+		}
+		return e, nil
+	case err, ok := <-w.Errors:
+		if !ok {
+			return fsnotify.Event{}, errWatchesEnded
+		}
+		return fsnotify.Event{}, err
 	}
+	return fsnotify.Event{}, nil
 }
 
 // watching is the watches as they are.
 type watching struct {
 	d    *daemon
-	w    *fsnotify.Watcher
+	w    watcher
 	plan *watchPlan
 	rest *resting
 }
 
 // watchFiles watches until ctx ends, or until it cannot.
 func (d *daemon) watchFiles(ctx context.Context, rest time.Duration) error {
-	w, err := fsnotify.NewWatcher()
+	w, err := d.watcher()
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	v := &watching{d: d, w: w, rest: newResting(rest)}
-	defer v.rest.stop()
+	v := &watching{d: d, w: w, rest: newResting(rest, d.clock.awake)}
 	if _, err := v.replan(ctx); err != nil {
 		return err
 	}
 	d.warn.clear(warnWatchOff)
 	for {
-		select {
-		case <-ctx.Done():
+		e, err := w.next(ctx, v.rest.left())
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		case e, ok := <-w.Events:
-			if !ok {
-				return errors.New("the watches ended")
-			}
-			v.event(e)
-		case err, ok := <-w.Errors:
-			if !ok {
-				return errors.New("the watches ended")
-			}
+		case errors.Is(err, errWatchesEnded):
+			return err
+		case err != nil:
 			d.log.Debug("watching", "error", err)
 			if errors.Is(err, fsnotify.ErrEventOverflow) {
 				d.todo.all("more changes than could be watched", nil)
 			}
-		case <-v.rest.due():
+		case e.Name != "":
+			v.event(e)
+		}
+		if v.rest.left() == 0 {
 			v.changed(ctx)
 		}
 	}
@@ -215,38 +252,44 @@ func watchLimit() int {
 
 // resting gathers what changes until it rests, or has waited for twice that time.
 type resting struct {
-	rest   time.Duration
-	timer  *time.Timer
-	since  time.Time // of the first change; zero when there is none
+	rest  time.Duration
+	awake func() time.Duration
+
+	some   bool          // something has changed
+	since  time.Duration // when the first did
+	until  time.Duration // when it will have rested
 	tables map[string]bool
 	dirs   bool
 }
 
-func newResting(rest time.Duration) *resting {
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return &resting{rest: rest, timer: t, tables: map[string]bool{}}
+func newResting(rest time.Duration, awake func() time.Duration) *resting {
+	return &resting{rest: rest, awake: awake, tables: map[string]bool{}}
 }
 
-func (r *resting) stop()                 { r.timer.Stop() }
-func (r *resting) due() <-chan time.Time { return r.timer.C }
+// left is how long it still has to rest: forever when nothing changed.
+func (r *resting) left() time.Duration {
+	if !r.some {
+		return forever
+	}
+	return max(0, r.until-r.awake())
+}
 
 // touch notes tables, or that directories are to be looked for.
 func (r *resting) touch(tables []string, dirs bool) {
-	now := time.Now()
-	if r.since.IsZero() {
-		r.since = now
+	now := r.awake()
+	if !r.some {
+		r.some, r.since = true, now
 	}
 	for _, t := range tables {
 		r.tables[t] = true
 	}
 	r.dirs = r.dirs || dirs
-	r.timer.Reset(min(r.rest, r.since.Add(2*r.rest).Sub(now)))
+	r.until = min(now+r.rest, r.since+2*r.rest)
 }
 
 func (r *resting) take() (tables []string, dirs bool) {
 	tables, dirs = slices.Sorted(maps.Keys(r.tables)), r.dirs
 	clear(r.tables)
-	r.since, r.dirs = time.Time{}, false
+	r.some, r.dirs = false, false
 	return tables, dirs
 }

@@ -164,13 +164,12 @@ func TestPlanWatches(t *testing.T) {
 func TestRestingWaitsForRestButNotForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newResting(250 * time.Millisecond)
-		defer r.stop()
+		r := newResting(250*time.Millisecond, awakeSince(time.Now()))
 		began := time.Now()
 		r.touch([]string{"a"}, false)
 		time.Sleep(100 * time.Millisecond)
 		r.touch([]string{"b", "a"}, true)
-		<-r.due()
+		time.Sleep(r.left())
 		if d := time.Since(began); d != 350*time.Millisecond {
 			t.Errorf("due after %v", d)
 		}
@@ -181,9 +180,11 @@ func TestRestingWaitsForRestButNotForEver(t *testing.T) {
 		for stop := time.After(10 * time.Second); ; { // what never rests
 			r.touch([]string{"log"}, false)
 			select {
-			case <-r.due():
+			case <-time.After(r.left()):
 			case <-time.After(100 * time.Millisecond):
-				continue
+				if r.left() > 0 {
+					continue
+				}
 			case <-stop:
 				t.Fatal("what never rests is never looked at")
 			}
@@ -198,7 +199,7 @@ func TestRestingWaitsForRestButNotForEver(t *testing.T) {
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBacklog()
+		b := newBacklog(clock{awake: awakeSince(time.Now()), wait: pause})
 		next := func() (job, time.Duration) {
 			t.Helper()
 			began := time.Now()
@@ -210,9 +211,9 @@ func TestBacklog(t *testing.T) {
 			}
 			return j, time.Since(began)
 		}
-		now := time.Now()
+		now := b.clock.awake()
 		b.some([]string{"b", "a"}, now)
-		b.some([]string{"late"}, now.Add(2*time.Second))
+		b.some([]string{"late"}, now+2*time.Second)
 		if j, d := next(); !slices.Equal(j.tables, []string{"a", "b"}) || d != 0 {
 			t.Errorf("%+v after %v", j, d)
 		}
@@ -223,7 +224,7 @@ func TestBacklog(t *testing.T) {
 		began := time.Now()
 		go func() {
 			for range 60 {
-				b.some([]string{"busy"}, time.Now().Add(2*time.Second))
+				b.some([]string{"busy"}, b.clock.awake()+2*time.Second)
 				time.Sleep(time.Second)
 			}
 		}()
@@ -234,12 +235,12 @@ func TestBacklog(t *testing.T) {
 		// A whole scan takes the tables with it, and answers all who asked.
 		one, two := make(chan scanned, 1), make(chan scanned, 1)
 		b.all("asked", one)
-		b.some([]string{"a"}, time.Now())
+		b.some([]string{"a"}, 0)
 		b.all("schedule", two)
 		if j, _ := next(); j.whole != "asked" || len(j.asked) != 2 || len(j.tables) > 0 {
 			t.Errorf("%+v", j)
 		}
-		if j, _, ok := b.take(time.Now()); ok {
+		if j, _, ok := b.take(0); ok {
 			t.Errorf("still %+v", j)
 		}
 		ctx, stop := context.WithTimeout(t.Context(), time.Second)
