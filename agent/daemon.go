@@ -44,6 +44,8 @@ type machine struct {
 	boot    string    // id of this boot
 	built   time.Time // when this program was made; zero when not known
 	sink    func(Config) Sink
+	// upstream gives where events go beside the file; nil where the device is not enrolled.
+	upstream func(Config) Sink
 }
 
 // settled is a configuration in effect, and what it names.
@@ -140,7 +142,7 @@ func (d *daemon) once(ctx context.Context) error {
 	d.arrive()
 	_, err := d.scanWhole(ctx, "once")
 	if err == nil {
-		err = d.ship.all(ctx, d.sink(d.config()))
+		err = d.ship.flush(ctx, d.sink(d.config()), d.upstream(d.config()))
 	}
 	return errors.Join(err, d.leave(err))
 }
@@ -156,23 +158,25 @@ func (d *daemon) checkRights() {
 	}
 }
 
-// runShip delivers, with the sink that the configuration names.
+// runShip delivers to the file that the configuration names, and upstream.
 func (d *daemon) runShip(ctx context.Context) error {
 	for ctx.Err() == nil {
 		c := d.config()
-		sink := d.sink(c)
+		sink, up := d.sink(c), d.upstream(c)
 		part, stop := context.WithCancel(ctx)
 		gone := d.reloads.tell(func() {
 			if now := d.config(); now.SinkFile != c.SinkFile || now.SinkSize != c.SinkSize {
 				stop()
 			}
 		})
-		err := d.ship.run(part, sink)
+		err := d.ship.run(part, sink, up)
 		gone()
 		stop()
-		if closer, ok := sink.(interface{ Close() error }); ok {
-			if err := closer.Close(); err != nil {
-				d.log.Debug("closing the sink", "error", err)
+		for _, one := range []Sink{sink, up} {
+			if closer, ok := one.(io.Closer); ok {
+				if err := closer.Close(); err != nil {
+					d.log.Debug("closing the sink", "error", err)
+				}
 			}
 		}
 		if err != nil {

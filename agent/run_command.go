@@ -89,9 +89,10 @@ func hostMachine(which *configFlags, log io.Writer) machine {
 				logger.Debug("telling the service manager", "error", err)
 			}
 		},
-		boot:  bootID(),
-		built: buildTime(),
-		sink:  func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		boot:     bootID(),
+		built:    buildTime(),
+		sink:     func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		upstream: func(Config) Sink { return nil },
 	}
 }
 
