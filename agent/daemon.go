@@ -66,6 +66,7 @@ type daemon struct {
 	stock   chan struct{} // has room for one: the packages have changed
 	budget  *budget
 	ship    *shipper
+	member  *membership
 	feed    feed
 	reloads reloads
 	set     atomic.Pointer[settled]
@@ -98,6 +99,8 @@ func newDaemon(m machine) (*daemon, error) {
 	d.judging = &judging{open: m.open, collectors: facts.Collectors(), now: m.clock.wall, meter: d.ledger.meter}
 	d.vault = &vault{dir: c.StateDir, log: m.log, warn: warn, opts: store.Options{
 		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall, Uptime: m.clock.awake, Rand: m.entropy}}
+	d.member = newMembership(c.StateDir, m, warn)
+	d.member.read() // what is wrong with it is a warning
 	d.ship = newShipper(d.vault, warn, m)
 	if err := d.vault.open(); err != nil {
 		return nil, &hinted{err, "stop it first: 'picket service stop', or by its process id"}
@@ -117,6 +120,7 @@ func (d *daemon) config() Config { return d.set.Load().config }
 // run runs all parts until ctx ends or one of them fails.
 func (d *daemon) run(ctx context.Context, more ...actor) error {
 	d.checkRights()
+	d.takeUp()
 	d.arrive()
 	d.tell(notifyReady)
 	err := runGroup(ctx, d.log, stopTime, append(d.actors(), more...)...)
@@ -139,6 +143,7 @@ func (d *daemon) actors() []actor {
 // once scans, remembers and delivers, and ends.
 func (d *daemon) once(ctx context.Context) error {
 	d.checkRights()
+	d.takeUp()
 	d.arrive()
 	_, err := d.scanWhole(ctx, "once")
 	if err == nil {

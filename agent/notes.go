@@ -15,7 +15,7 @@ import (
 	"picket/store"
 )
 
-// notesTable has the agent's own notes in the store: device_uid, device, posture, run.
+// notesTable has the agent's own notes in the store: device_uid, device, posture, run, member.
 const (
 	notesTable = "agent"
 	keepNotes  = 16
@@ -52,6 +52,9 @@ func (d *daemon) maker(st *store.Store) (*eventMaker, error) {
 	uid, err := deviceUID(st, d.entropy)
 	if err != nil {
 		return nil, err
+	}
+	if id := d.member.identity(); id != nil {
+		uid = id.Device
 	}
 	ignores, err := st.Ignores()
 	if err != nil {

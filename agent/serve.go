@@ -57,7 +57,12 @@ func (d *daemon) apiDeps() apiDeps {
 		Subscribe: d.feed.subscribe,
 		Rescan:    d.rescan,
 		Reload:    func(context.Context) ([]string, error) { return d.reload() },
-		Log:       d.log,
+		Enrolment: func() (EnrolmentState, error) {
+			err := d.member.read()
+			d.member.rouse()
+			return d.member.state(), err
+		},
+		Log: d.log,
 	}
 }
 
@@ -88,6 +93,7 @@ func (d *daemon) status() Status {
 	}
 	s.LastScan, s.NextScan = d.scanTimes(c)
 	d.storeStatus(&s)
+	s.Enrolment = d.member.state()
 	s.Warnings = d.warn.all()
 	for _, w := range s.Warnings {
 		if w.Code == warnConfigRefused {

@@ -52,6 +52,7 @@ func showStatus(w io.Writer, s Status, now time.Time) error {
 	row("agent", "picket %s, process %d, for %s", s.Version, s.PID, agoText(now.Sub(s.Since)))
 	row("runs as", "%s", privilegesText(s.Privileges))
 	row("config", "%s", configUseText(s.Config))
+	row("enrolment", "%s", enrolmentText(&s.Enrolment, now))
 	row("outbox", "%s", outboxText(s.Outbox, now))
 	row("store", "%s, %s", s.Store.File, bytesText(s.Store.Bytes))
 	row("costs", "%s", ownText(s.Own))
