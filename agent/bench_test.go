@@ -127,6 +127,7 @@ func newBench(t testing.TB, root string) *bench {
 		watcher:  newKernelWatcher,
 		tell:     func(...string) {},
 		boot:     "boot-1",
+		version:  version(),
 		sink:     func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
 		upstream: func(Config) Sink { return nil },
 	}

@@ -41,7 +41,8 @@ type machine struct {
 	release func()               // gives back memory after a scan
 	delay   time.Duration        // the longest before the first scan
 	tell    func(state ...string)
-	boot    string    // id of this boot
+	boot    string // id of this boot
+	version string
 	built   time.Time // when this program was made; zero when not known
 	sink    func(Config) Sink
 	// upstream gives where events go beside the file; nil where the device is not enrolled.

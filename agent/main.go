@@ -110,7 +110,7 @@ which checks it could not make.`,
 		return &usageError{&hinted{err, "see '" + cmd.CommandPath() + " --help'"}}
 	})
 	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(), indicatorsCommand(),
-		configCommand(), runCommand(), serviceCommand(), enrolCommand(), unenrolCommand(),
+		configCommand(), runCommand(), replayCommand(), serviceCommand(), enrolCommand(), unenrolCommand(),
 		statusCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
 		eventsCommand(), reloadCommand(), doctorCommand(),
 		versionCommand(), completionCommand(), manCommand())

@@ -90,6 +90,7 @@ func hostMachine(which *configFlags, log io.Writer) machine {
 			}
 		},
 		boot:     bootID(),
+		version:  version(),
 		built:    buildTime(),
 		sink:     func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
 		upstream: func(Config) Sink { return nil },
