@@ -236,6 +236,9 @@ func showThreat(w io.Writer, t threat) error {
 		para("subject", t.Subject.Kind+" "+t.Subject.Name)
 	}
 	para("key", fmt.Sprintf("%s, since %s", t.Key, timeText(t.Since)))
+	if note := report.PolicyText(t.Policy); note != "" {
+		para("policy", note)
+	}
 	if i := t.Ignored; i != nil {
 		para("ignored", fmt.Sprintf("until %s by %s: %s", timeText(i.Until), i.By, i.Why))
 	}
