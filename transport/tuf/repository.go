@@ -1,4 +1,4 @@
-package updates
+package tuf
 
 import (
 	"encoding/json"

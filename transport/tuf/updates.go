@@ -1,11 +1,11 @@
-// Package updates brings rules, indicators and policy to the device, from a repository as The
+// Package tuf brings rules, indicators and policy to the device, from a repository as The
 // Update Framework (https://theupdateframework.github.io/specification/latest/) describes it, and
 // makes such repositories. Who serves the files is not trusted: what is not signed by the keys of
 // the pinned root, is older than what is known, or has expired, is refused, and what was last
 // accepted stays.
 //
 // What a file means is the caller's business: it is asked before new files take effect.
-package updates
+package tuf
 
 import (
 	"context"
