@@ -49,6 +49,10 @@ type judging struct {
 	inputs     inputs                     // what the agent knows and the device does not
 	seen       []func(*scanner.Facts)     // are told what each scan saw, after it was judged
 
+	// compared has the programs that were the same in the last whole scan or since. Only
+	// whole and part use it.
+	compared *scanner.Compared
+
 	// stock is held while the packages alone are read and remembered, and while the outcome
 	// of a scan is.
 	stock sync.Mutex
@@ -103,7 +107,7 @@ func (j *judging) scan(ctx context.Context, c *criteria, set *rules.Set, tables 
 	defer step("")
 	judge := &apartJudge{set: set}
 	if set != nil {
-		opts.Judge = judge
+		opts.Judge, opts.Compared = judge, j.compared
 	}
 	r, err := scanner.Scan(ctx, dev, opts)
 	if err != nil {
@@ -124,6 +128,7 @@ type outcome struct {
 // whole scans all.
 func (j *judging) whole(ctx context.Context, c *criteria) (outcome, error) {
 	turn := j.turns()
+	j.compared = scanner.NewCompared() // a whole scan takes nothing for granted
 	r, apart, err := j.scan(ctx, c, c.rules, []string{"packages"})
 	if err != nil {
 		return outcome{}, err

@@ -25,7 +25,9 @@ func closeDevice(dev scanner.Device) {
 // upgrade changes them many times.
 const settle = 2 * time.Second
 
-// runScans scans what is in the backlog, one after the other.
+// runScans scans what is in the backlog, one after the other. The first scan leaves out the
+// digests of packaged programs, nine tenths of the work: they are the first look, so that the rest is known
+// early and the device starts with as little beside it as can be. Who waits for a scan gets all.
 func (d *daemon) runScans(ctx context.Context) error {
 	for {
 		j, err := d.todo.next(ctx)
@@ -37,7 +39,15 @@ func (d *daemon) runScans(ctx context.Context) error {
 			d.rest()
 			continue
 		}
-		sum, err := d.scanWhole(ctx, j.whole)
+		c := *d.set.Load().criteria
+		later := c.digests == scanner.DigestsAll && d.judging.report() == nil && len(j.asked) == 0
+		if later {
+			c.digests = scanner.DigestsLater
+		}
+		sum, err := d.scanWhole(ctx, j.whole, &c)
+		if later && err == nil {
+			d.todo.some([]string{"packaged_files"}, d.clock.awake())
+		}
 		for _, a := range j.asked {
 			a <- scanned{sum, err}
 		}
@@ -59,12 +69,12 @@ func (d *daemon) rest() {
 
 // scanWhole scans and remembers. What the store will not take is a warning, and an error: the
 // report is there all the same.
-func (d *daemon) scanWhole(ctx context.Context, why string) (scanSummary, error) {
+func (d *daemon) scanWhole(ctx context.Context, why string, c *criteria) (scanSummary, error) {
 	d.scanning.Store(true)
 	defer d.scanning.Store(false)
 	sum := scanSummary{Why: why, Started: d.now()}
 	began, cpu := d.clock.awake(), d.cpu()
-	o, err := d.judging.whole(ctx, d.set.Load().criteria)
+	o, err := d.judging.whole(ctx, c)
 	if ctx.Err() != nil {
 		return sum, ctx.Err()
 	}
@@ -230,8 +240,7 @@ func (d *daemon) posture(st *store.Store, r *scanner.Report) error {
 		if err != nil {
 			return err
 		}
-		// Whoever waits for access waits for this: it goes at once, as a grave finding does.
-		_, err = st.Queue("posture", uint8(scanner.High), m.own(func(meta report.EventMeta) (report.Event, error) { return report.PostureEvent(meta, before, now) }))
+		_, err = st.Queue("posture", uint8(scanner.Low), m.own(func(meta report.EventMeta) (report.Event, error) { return report.PostureEvent(meta, before, now) }))
 		if err != nil {
 			return fmt.Errorf("telling the level: %w", err)
 		}

@@ -24,6 +24,8 @@ type Options struct {
 	Now time.Time
 	// Digests chooses which packaged programs are compared with what their package recorded.
 	Digests DigestMode
+	// Compared has the packaged programs that need not be hashed again; nil for none.
+	Compared *Compared
 	// Indicators of compromise to compare with; nil when none were given.
 	Indicators Matcher
 	// View, when set, wraps the device that each collector sees. Tests observe with it.
@@ -39,6 +41,9 @@ type DigestMode string
 const (
 	DigestsAll  DigestMode = "all"  // every packaged program and library
 	DigestsNone DigestMode = "none" // none; the rules that need digests end Unknown
+	// DigestsLater leaves out the packaged programs, which are many, and not the few files
+	// that stand out: the first scan of an agent that compares them next.
+	DigestsLater DigestMode = "later"
 )
 
 // Judge is a rule set.
@@ -178,7 +183,7 @@ func (r *Report) Conclude(v Verdict) {
 	sortFindings(v.Findings)
 	r.Findings = append([]Finding{}, v.Findings...)
 	r.Coverage = append([]Coverage{}, v.Coverage...)
-	r.Level, r.SetBy = level(v.Findings, v.Levels)
+	r.Level, r.SetBy = level(v.Findings)
 	if !judged(v.Coverage) {
 		r.Level = Unjudged
 	}

@@ -29,6 +29,9 @@ type Table struct {
 	// Unknown says, by column, why a column means nothing on this device (modes of a tree
 	// that came through git). A rule that uses such a column ends Unknown.
 	Unknown map[string]string
+	// Deviations means that the rows are only what is not as it should be. A column that is
+	// unknown then hides rows, and a rule that uses it ends Unknown even without any.
+	Deviations bool
 	// Aux is what this collector shares with later ones (an index, a parsed file).
 	Aux any
 }

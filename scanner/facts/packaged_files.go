@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"picket/scanner"
 )
@@ -58,7 +59,7 @@ func collectPackagedFiles(ctx context.Context, in *scanner.Input) scanner.Table 
 	if x.owners == nil {
 		return scanner.Table{Absent: x.unknown}
 	}
-	c := &packagedCheck{ctx: ctx, fs: in.Device.FS(), owners: x, digests: in.Options.Digests != scanner.DigestsNone}
+	c := &packagedCheck{ctx: ctx, fs: in.Device.FS(), owners: x, known: in.Options.Compared, now: in.Options.Now, digests: in.Options.Digests != scanner.DigestsNone && in.Options.Digests != scanner.DigestsLater}
 	jobs, more := packagedPrograms(x.owners)
 	rows := make([]*PackagedFile, len(jobs))
 	var next atomic.Int64
@@ -71,7 +72,7 @@ func collectPackagedFiles(ctx context.Context, in *scanner.Input) scanner.Table 
 			rows[i] = c.check(&jobs[i])
 		}
 	})
-	t := scanner.Table{Unknown: map[string]string{}}
+	t := scanner.Table{Unknown: map[string]string{}, Deviations: true}
 	var out []PackagedFile
 	alone := databaseAlone(rows, jobs)
 	if alone {
@@ -100,6 +101,8 @@ func collectPackagedFiles(ctx context.Context, in *scanner.Input) scanner.Table 
 		t.Unknown["opened"], t.Unknown["reowned"] = in.Device.Identity().ModesUntrusted, in.Device.Identity().ModesUntrusted
 	}
 	switch {
+	case in.Options.Digests == scanner.DigestsLater:
+		t.Unknown["changed"] = "digests are compared after the first scan"
 	case !c.digests:
 		t.Unknown["changed"] = noDigests
 	case len(jobs) > 0 && c.compared.Load() == 0:
@@ -191,6 +194,8 @@ type packagedCheck struct {
 	fs       scanner.FS
 	owners   ownership
 	digests  bool
+	known    *scanner.Compared
+	now      time.Time
 	compared atomic.Int64
 }
 
@@ -254,13 +259,19 @@ func (c *packagedCheck) digest(j *packagedProgram, info *scanner.Info, row *Pack
 		row.MarkUnread("changed", fmt.Sprintf("%s: %s", j.path, &scanner.TooLargeError{Size: info.Size, Limit: maxPackagedDigest}))
 		return
 	}
+	if c.known.Has(j.path, info, j.owned.Digest) {
+		c.compared.Add(1)
+		return
+	}
 	got, err := c.fs.Digest(j.path, j.owned.Algo)
 	if err != nil {
 		row.MarkUnread("changed", scanner.Reason(err))
 		return
 	}
 	c.compared.Add(1)
-	row.Changed = !bytes.HasPrefix(got, j.owned.Digest)
+	if row.Changed = !bytes.HasPrefix(got, j.owned.Digest); !row.Changed {
+		c.known.Add(j.path, info, j.owned.Digest, c.now)
+	}
 }
 
 // missingLists finds packages of dpkg whose file list is gone while others have theirs.

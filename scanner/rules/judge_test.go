@@ -85,6 +85,8 @@ func TestOutcomes(t *testing.T) {
 		{"table not collected", big, &scanner.Table{Name: "others"}, scanner.Unknown, "not collected"},
 		{"table inapplicable", big, &scanner.Table{Name: "things", Inapplicable: "no radio"}, scanner.NotApplicable, "no radio"},
 		{"column without meaning", big, &scanner.Table{Name: "things", Rows: []thing{{Size: 11}}, Unknown: map[string]string{"size": "lost in git"}}, scanner.Unknown, "lost in git"},
+		{"no deviations, column without meaning", big, &scanner.Table{Name: "things", Rows: []thing{}, Deviations: true, Unknown: map[string]string{"size": "not looked at"}}, scanner.Unknown, "not looked at"},
+		{"no deviations, other column without meaning", big, &scanner.Table{Name: "things", Rows: []thing{}, Deviations: true, Unknown: map[string]string{"mode": "not looked at"}}, scanner.Passed, ""},
 		{"other column without meaning", big, &scanner.Table{Name: "things", Rows: []thing{{Size: 11}}, Unknown: map[string]string{"mode": "lost"}}, scanner.Failed, ""},
 		{"part of the table unread", big, &scanner.Table{Name: "things", Rows: []thing{{Size: 1}}, Partial: []string{"half read"}}, scanner.Unknown, "half read"},
 		{"fires in what was read", big, &scanner.Table{Name: "things", Rows: []thing{{Size: 11}}, Partial: []string{"half read"}}, scanner.Failed, "half read"},
