@@ -77,39 +77,30 @@ func (l *configLoad) find(key string) (setting, bool) {
 
 // document reads the file's content. One without any value is right: everything has a default.
 func (l *configLoad) document(src []byte) {
-	if root := l.parse(src); root != nil {
-		l.mapping(root)
-	}
-}
-
-// parse gives what is at the top of a file's only document; nil when there is nothing, or when
-// that is a problem.
-func (l *configLoad) parse(src []byte) *yaml.Node {
 	if line, what := badText(src); what != "" {
 		l.problem(l.line(line), "", "%s", what)
-		return nil
+		return
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	var doc, next yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		return nil
+		return
 	} else if err != nil {
 		line, msg := yamlProblem(src, err)
 		l.problem(l.line(line), "", "%s", msg)
-		return nil
+		return
 	}
 	if err := dec.Decode(&next); err == nil {
-		l.problem(l.line(next.Line), "", "a second document begins; one is wanted")
-		return nil
+		l.problem(l.line(next.Line), "", "a second document begins; a configuration is one")
+		return
 	} else if !errors.Is(err, io.EOF) {
 		line, msg := yamlProblem(src, err)
 		l.problem(l.line(line), "", "%s", msg)
-		return nil
+		return
 	}
-	if len(doc.Content) != 1 {
-		return nil
+	if len(doc.Content) == 1 {
+		l.mapping(doc.Content[0])
 	}
-	return doc.Content[0]
 }
 
 // keyPattern is what a misspelt key may look like. Anything else is not shown: the file may be

@@ -97,11 +97,7 @@ func findingDigest(f *scanner.Finding) []byte {
 		told[i] = a.Rule + " " + a.Subject.Kind + " " + a.Subject.Name
 	}
 	slices.Sort(told)
-	steady := []any{f.Severity, f.Title, f.Category, f.FalsePositives, f.Discreet, slices.Compact(evidence), slices.Compact(told)}
-	if f.Policy != nil {
-		steady = append(steady, f.Policy)
-	}
-	return digestOf(steady)
+	return digestOf([]any{f.Severity, f.Title, f.Category, f.FalsePositives, f.Discreet, slices.Compact(evidence), slices.Compact(told)})
 }
 
 func steadyEvidence(e scanner.Evidence) string {

@@ -52,7 +52,6 @@ type watcher interface {
 	Remove(dir string) error
 	WatchList() []string
 	Close() error
-	limit() int // of watches
 	// next waits for a notice, for so long at most; without one the name is empty.
 	next(ctx context.Context, most time.Duration) (fsnotify.Event, error)
 }
@@ -190,7 +189,7 @@ func (v *watching) replan(ctx context.Context) (tables []string, err error) {
 		return nil, err
 	}
 	defer closeDevice(dev)
-	plan := planWatches(dev.FS(), dev.Identity().Platform, v.d.judging.collectors, v.w.limit())
+	plan := planWatches(dev.FS(), dev.Identity().Platform, v.d.judging.collectors, watchLimit())
 	watched := map[string]bool{}
 	for _, name := range v.w.WatchList() {
 		watched[name] = true
@@ -237,9 +236,9 @@ func (v *watching) replan(ctx context.Context) (tables []string, err error) {
 	return tables, nil
 }
 
-// limit is how many directories are watched at most: half of what the kernel allows this
+// watchLimit is how many directories are watched at most: half of what the kernel allows this
 // user. Android often does not say.
-func (kernelWatcher) limit() int {
+func watchLimit() int {
 	b, err := os.ReadFile("/proc/sys/fs/inotify/max_user_watches")
 	if err != nil {
 		return maxWatched

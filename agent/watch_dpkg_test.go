@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,55 +10,93 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// TestWatchTellsRealDpkg installs, upgrades and removes packages with dpkg itself, in a root of
-// its own. PICKET_CHANGES says how many changes; the log says how long they took to be events.
+// TestWatchTellsRealDpkg installs, upgrades and removes packages with dpkg itself: that of the tree
+// that PICKET_TREE names, in a root made of it, or else the machine's in a small root of its own.
+// PICKET_CHANGES says how many changes; the log says how long they took to be events.
 func TestWatchTellsRealDpkg(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("dpkg"); err != nil || os.Geteuid() != 0 {
+	if _, err := exec.LookPath("dpkg-deb"); err != nil || os.Geteuid() != 0 {
 		t.Skip("needs root and dpkg")
 	}
-	changes := 3
-	if n, err := strconv.Atoi(os.Getenv("PICKET_CHANGES")); err == nil {
-		changes = n
+	root, command := "", []string(nil)
+	if tree := os.Getenv("PICKET_TREE"); tree != "" {
+		root = overTree(t, tree)
+		command = []string{"chroot", root, "dpkg"}
+	} else {
+		root = smallSystem(t, 1000)
+		command = []string{"dpkg", "--root=" + root, "--force-architecture", "--force-script-chrootless"}
 	}
-	b := newBench(t, smallSystem(t, 1000))
-	b.config.Watch = 250 * time.Millisecond // the default
-	d, stop := b.start(t)
-	eventually(t, "the first scan", func() bool { return d.scans.Load() > 0 })
-	debs := [2]string{makeDeb(t, "1.0"), makeDeb(t, "2.0")}
+	for _, version := range []string{"1.0", "2.0"} {
+		replace(t, root, "/"+version+".deb", read(t, makeDeb(t, version)))
+	}
 	dpkg := func(args ...string) {
 		t.Helper()
-		out, err := exec.Command("dpkg", append([]string{"--root=" + b.root, "--force-architecture", "--force-script-chrootless"}, args...)...).CombinedOutput()
-		if err != nil {
+		cmd := exec.Command(command[0], append(command[1:], args...)...)
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("dpkg %q: %v\n%s", args, err, out)
 		}
 	}
-	var took []time.Duration
-	seen := func() int { return len(b.news(t)) }
-	for i := range changes {
-		before := seen()
-		want := ""
-		switch i % 3 {
-		case 0:
-			dpkg("--install", debs[0])
-			want = "picket-probe 1.0 installed"
-		case 1:
-			dpkg("--install", debs[1])
-			want = "picket-probe 2.0 updated"
-		case 2:
-			dpkg("--purge", "picket-probe")
-			want = "picket-probe 2.0 removed"
+	watchChanges(t, root, "picket-probe", [2]string{"1.0", "2.0"}, [3]func(){
+		func() { dpkg("--install", "1.0.deb") },
+		func() { dpkg("--install", "2.0.deb") },
+		func() { dpkg("--purge", "picket-probe") },
+	})
+}
+
+// overTree gives a root file system that is a tree with what the test writes laid over it.
+func overTree(t *testing.T, tree string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, part := range []string{"/upper", "/work", "/root"} {
+		if err := os.Mkdir(dir+part, 0o755); err != nil {
+			t.Fatal(err)
 		}
-		began := time.Now()
-		eventually(t, fmt.Sprint(i, " ", want), func() bool { return containsText(b.news(t)[before:], want) })
-		took = append(took, time.Since(began))
 	}
-	slices.Sort(took)
-	t.Logf("%d changes: median %v, p99 %v, longest %v after dpkg ended", len(took), took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
-	if err := stop(); err != nil {
-		t.Error(err)
+	if err := unix.Mount("overlay", dir+"/root", "overlay", 0, fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%[2]s/work", tree, dir)); err != nil {
+		t.Skipf("no overlay over PICKET_TREE: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir+"/root", unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir + "/root"
+}
+
+// changesAsked is how many changes the tests of watching make.
+func changesAsked(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("PICKET_CHANGES")
+	if text == "" {
+		return 3
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("PICKET_CHANGES: %v", err)
+	}
+	return n
+}
+
+// delays are how long changes took to be events.
+type delays []time.Duration
+
+func (d delays) String() string {
+	d = slices.Sorted(slices.Values(d))
+	return fmt.Sprintf("%d changes: median %v, p99 %v, longest %v", len(d), d[len(d)/2].Round(time.Millisecond),
+		d[len(d)*99/100].Round(time.Millisecond), d[len(d)-1].Round(time.Millisecond))
+}
+
+func closeAll(t *testing.T, list ...io.Closer) {
+	t.Helper()
+	for _, c := range list {
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

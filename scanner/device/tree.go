@@ -257,15 +257,10 @@ func (r *rooted) Head(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return headIn(r.t, p)
-}
-
-// headIn asks a tree that keeps first bytes, and reads the file of others.
-func headIn(t tree, name string) ([]byte, error) {
-	if d, ok := t.(digester); ok {
-		return d.head(name)
+	if d, ok := r.t.(digester); ok {
+		return d.head(p)
 	}
-	f, err := t.open(name)
+	f, err := r.t.open(p)
 	if err != nil {
 		return nil, err
 	}
@@ -288,20 +283,15 @@ func (r *rooted) Digest(name string, algo scanner.Algo) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return digestIn(r.t, p, algo)
-}
-
-// digestIn is headIn for digests.
-func digestIn(t tree, name string, algo scanner.Algo) ([]byte, error) {
-	if d, ok := t.(digester); ok {
-		return d.digest(name, algo)
+	if d, ok := r.t.(digester); ok {
+		return d.digest(p, algo)
 	}
-	f, err := t.open(name)
+	f, err := r.t.open(p)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return readDigest(f, name, algo)
+	return readDigest(f, p, algo)
 }
 
 // readDigest gives the digest of all that f holds.
