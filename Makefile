@@ -11,7 +11,7 @@ RACE        := $(if $(CI),-race)
 # Built without cgo, the binary is static and runs on every Linux of its architecture.
 export CGO_ENABLED = 0
 
-.PHONY: all deps build test check static cross bench fuzz soak vuln docs clean android-module service-boot
+.PHONY: all deps build test check static cross bench fuzz soak vuln docs clean android-module service-boot upstream-tools
 
 all: build
 
@@ -72,6 +72,20 @@ service-boot: deps
 	test -d bin/trees/openrc || debootstrap --variant=minbase --include=openrc bookworm bin/trees/openrc
 	PICKET_SYSTEMD_TREE=$(CURDIR)/bin/trees/systemd PICKET_OPENRC_TREE=$(CURDIR)/bin/trees/openrc \
 	  $(GO) test -count=1 -v -run 'TestSystemd|TestOpenRC' ./packaging
+
+## upstream-tools: the programs that packaging/upstream configures, built from source into bin/upstream for its
+# tests: OpenTelemetry Collector, VictoriaLogs and step-ca (some minutes; HAProxy is Debian's)
+UPSTREAM    := $(CURDIR)/bin/upstream
+OTELBUILDER := go.opentelemetry.io/collector/cmd/builder@v0.161.0
+
+upstream-tools: deps
+	mkdir -p $(UPSTREAM)/.src/victoria-logs $(UPSTREAM)/.src/step-ca
+	$(GO) run $(OTELBUILDER) --config packaging/upstream/tools/otelcol.yaml --skip-compilation
+	cd $(UPSTREAM)/.src/otelcol && $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(UPSTREAM)/otelcol .
+	printf 'module tools\n\ngo 1.26\n\nrequire github.com/VictoriaMetrics/VictoriaLogs v1.43.1\n' > $(UPSTREAM)/.src/victoria-logs/go.mod
+	cd $(UPSTREAM)/.src/victoria-logs && $(GO) build -mod=mod -o $(UPSTREAM)/victoria-logs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
+	printf 'module tools\n\ngo 1.26\n' > $(UPSTREAM)/.src/step-ca/go.mod
+	cd $(UPSTREAM)/.src/step-ca && $(GO) get github.com/smallstep/certificates/cmd/step-ca@v0.30.2 && $(GO) build -mod=mod -o $(UPSTREAM)/step-ca github.com/smallstep/certificates/cmd/step-ca
 
 ## bench: Picket beside other tools, same trees, same run
 bench: build

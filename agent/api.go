@@ -48,7 +48,9 @@ type apiDeps struct {
 	Rescan func(ctx context.Context, wait bool) (scanSummary, error)
 	// Reload reads the configuration again and says what changed, as Changes does.
 	Reload func(ctx context.Context) ([]string, error)
-	Log    *slog.Logger
+	// Enrolment reads the record of the enrolment again.
+	Enrolment func() (EnrolmentState, error)
+	Log       *slog.Logger
 }
 
 // apiRequest is the line that a client sends.

@@ -240,19 +240,30 @@ Exit status: 0 done, 1 error, 3 no agent is running, 64 usage.`,
 	return cmd
 }
 
+// eventLine is what is shown of an OCSF event in one line.
+type eventLine struct {
+	Time     int64  `json:"time"`
+	Severity string `json:"severity"`
+	Class    string `json:"class_name"`
+	Activity string `json:"activity_name"`
+	Message  string `json:"message"`
+	Finding  struct {
+		Title string `json:"title"`
+	} `json:"finding_info"`
+	Unread string `json:"unread"`
+}
+
+func (e *eventLine) String() string {
+	text := e.Message
+	if text == "" {
+		text = e.Finding.Title
+	}
+	return fmt.Sprintf("%-13s  %s: %s  %s", report.Clean(e.Severity), report.Clean(e.Class), report.Clean(e.Activity), report.Clean(text))
+}
+
 // showEvent writes an OCSF event in one line.
 func showEvent(w io.Writer, b json.RawMessage) error {
-	var e struct {
-		Time     int64  `json:"time"`
-		Severity string `json:"severity"`
-		Class    string `json:"class_name"`
-		Activity string `json:"activity_name"`
-		Message  string `json:"message"`
-		Finding  struct {
-			Title string `json:"title"`
-		} `json:"finding_info"`
-		Unread string `json:"unread"`
-	}
+	var e eventLine
 	if err := json.Unmarshal(b, &e); err != nil {
 		return fmt.Errorf("the agent's answer: %w", err)
 	}
@@ -260,11 +271,7 @@ func showEvent(w io.Writer, b json.RawMessage) error {
 		_, err := fmt.Fprintf(w, "event %s cannot be read\n", report.Clean(e.Unread))
 		return err
 	}
-	text := e.Message
-	if text == "" {
-		text = e.Finding.Title
-	}
-	_, err := fmt.Fprintf(w, "%s  %-13s  %s: %s  %s\n", timeText(time.UnixMilli(e.Time)), report.Clean(e.Severity), report.Clean(e.Class), report.Clean(e.Activity), report.Clean(text))
+	_, err := fmt.Fprintf(w, "%s  %s\n", timeText(time.UnixMilli(e.Time)), &e)
 	return err
 }
 

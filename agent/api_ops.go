@@ -34,6 +34,7 @@ func apiOps() map[string]apiOp {
 		"events":    {run: (*apiCall).events},
 		"rescan":    {acts: true, run: (*apiCall).rescan},
 		"reload":    {acts: true, run: (*apiCall).reload},
+		"enrolment": {acts: true, run: (*apiCall).enrolment},
 	}
 }
 
@@ -220,6 +221,14 @@ func (c *apiCall) reload() (any, error) {
 		return nil, fmt.Errorf("the old configuration stays: %w", err)
 	}
 	return reloadEnd{append([]string{}, changes...)}, nil
+}
+
+func (c *apiCall) enrolment() (any, error) {
+	s, err := c.server.deps.Enrolment()
+	if err != nil {
+		return nil, fmt.Errorf("reading the enrolment: %w", err)
+	}
+	return s, nil
 }
 
 func (c *apiCall) events() (any, error) {

@@ -114,20 +114,22 @@ func newBench(t testing.TB, root string) *bench {
 	base := time.Now()
 	since := func() time.Duration { return time.Since(base) + time.Hour }
 	b.machine = machine{
-		open:    func(context.Context) (scanner.Device, error) { return device.Directory(b.root) },
-		root:    root,
-		load:    func() (Config, Origins, error) { return b.config, Origins{File: "/none"}, nil },
-		level:   level,
-		log:     slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: level})),
-		clock:   clock{wall: time.Now, awake: since, boot: since, wait: pause},
-		chance:  rand.Float64,
-		entropy: cryptorand.Reader,
-		cpu:     processCPU,
-		release: releaseMemory,
-		watcher: newKernelWatcher,
-		tell:    func(...string) {},
-		boot:    "boot-1",
-		sink:    func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		open:     func(context.Context) (scanner.Device, error) { return device.Directory(b.root) },
+		root:     root,
+		load:     func() (Config, Origins, error) { return b.config, Origins{File: "/none"}, nil },
+		level:    level,
+		log:      slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: level})),
+		clock:    clock{wall: time.Now, awake: since, boot: since, wait: pause},
+		chance:   rand.Float64,
+		entropy:  cryptorand.Reader,
+		cpu:      processCPU,
+		release:  releaseMemory,
+		watcher:  newKernelWatcher,
+		tell:     func(...string) {},
+		boot:     "boot-1",
+		version:  version(),
+		sink:     func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		upstream: func(Config) Sink { return nil },
 	}
 	return b
 }

@@ -77,30 +77,39 @@ func (l *configLoad) find(key string) (setting, bool) {
 
 // document reads the file's content. One without any value is right: everything has a default.
 func (l *configLoad) document(src []byte) {
+	if root := l.parse(src); root != nil {
+		l.mapping(root)
+	}
+}
+
+// parse gives what is at the top of a file's only document; nil when there is nothing, or when
+// that is a problem.
+func (l *configLoad) parse(src []byte) *yaml.Node {
 	if line, what := badText(src); what != "" {
 		l.problem(l.line(line), "", "%s", what)
-		return
+		return nil
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(src))
 	var doc, next yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
-		return
+		return nil
 	} else if err != nil {
 		line, msg := yamlProblem(src, err)
 		l.problem(l.line(line), "", "%s", msg)
-		return
+		return nil
 	}
 	if err := dec.Decode(&next); err == nil {
-		l.problem(l.line(next.Line), "", "a second document begins; a configuration is one")
-		return
+		l.problem(l.line(next.Line), "", "a second document begins; one is wanted")
+		return nil
 	} else if !errors.Is(err, io.EOF) {
 		line, msg := yamlProblem(src, err)
 		l.problem(l.line(line), "", "%s", msg)
-		return
+		return nil
 	}
-	if len(doc.Content) == 1 {
-		l.mapping(doc.Content[0])
+	if len(doc.Content) != 1 {
+		return nil
 	}
+	return doc.Content[0]
 }
 
 // keyPattern is what a misspelt key may look like. Anything else is not shown: the file may be

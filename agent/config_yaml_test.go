@@ -74,7 +74,7 @@ func TestConfigProblems(t *testing.T) {
 		{"network_probe: -a.example.org\n", `is neither`},
 		{"network_probe: 300.1.1.1\n", `is neither`},
 
-		{"watch: off\n---\nwatch: off\n", "c.yaml:2: a second document begins; a configuration is one"},
+		{"watch: off\n---\nwatch: off\n", "c.yaml:2: a second document begins; one is wanted"},
 		{"watch: off\n---\n[", "c.yaml:3: this is no YAML: did not find expected node content"},
 		{"allow: &a [/x]\nindicators: *a\n", "c.yaml:1: anchors (&a) are not taken here"},
 		{"watch: off\nindicators: *a\n", "c.yaml:2: aliases (*a) are not taken here: write the value"},

@@ -41,9 +41,12 @@ type machine struct {
 	release func()               // gives back memory after a scan
 	delay   time.Duration        // the longest before the first scan
 	tell    func(state ...string)
-	boot    string    // id of this boot
+	boot    string // id of this boot
+	version string
 	built   time.Time // when this program was made; zero when not known
 	sink    func(Config) Sink
+	// upstream gives where events go beside the file; nil where the device is not enrolled.
+	upstream func(Config) Sink
 }
 
 // settled is a configuration in effect, and what it names.
@@ -64,6 +67,7 @@ type daemon struct {
 	stock   chan struct{} // has room for one: the packages have changed
 	budget  *budget
 	ship    *shipper
+	member  *membership
 	feed    feed
 	reloads reloads
 	set     atomic.Pointer[settled]
@@ -96,6 +100,8 @@ func newDaemon(m machine) (*daemon, error) {
 	d.judging = &judging{open: m.open, collectors: facts.Collectors(), now: m.clock.wall, meter: d.ledger.meter}
 	d.vault = &vault{dir: c.StateDir, log: m.log, warn: warn, opts: store.Options{
 		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall, Uptime: m.clock.awake, Rand: m.entropy}}
+	d.member = newMembership(c.StateDir, m, warn)
+	d.member.read() // what is wrong with it is a warning
 	d.ship = newShipper(d.vault, warn, m)
 	if err := d.vault.open(); err != nil {
 		return nil, &hinted{err, "stop it first: 'picket service stop', or by its process id"}
@@ -115,6 +121,7 @@ func (d *daemon) config() Config { return d.set.Load().config }
 // run runs all parts until ctx ends or one of them fails.
 func (d *daemon) run(ctx context.Context, more ...actor) error {
 	d.checkRights()
+	d.takeUp()
 	d.arrive()
 	d.tell(notifyReady)
 	err := runGroup(ctx, d.log, stopTime, append(d.actors(), more...)...)
@@ -137,10 +144,11 @@ func (d *daemon) actors() []actor {
 // once scans, remembers and delivers, and ends.
 func (d *daemon) once(ctx context.Context) error {
 	d.checkRights()
+	d.takeUp()
 	d.arrive()
 	_, err := d.scanWhole(ctx, "once", d.set.Load().criteria)
 	if err == nil {
-		err = d.ship.all(ctx, d.sink(d.config()))
+		err = d.ship.flush(ctx, d.sink(d.config()), d.upstream(d.config()))
 	}
 	return errors.Join(err, d.leave(err))
 }
@@ -156,23 +164,25 @@ func (d *daemon) checkRights() {
 	}
 }
 
-// runShip delivers, with the sink that the configuration names.
+// runShip delivers to the file that the configuration names, and upstream.
 func (d *daemon) runShip(ctx context.Context) error {
 	for ctx.Err() == nil {
 		c := d.config()
-		sink := d.sink(c)
+		sink, up := d.sink(c), d.upstream(c)
 		part, stop := context.WithCancel(ctx)
 		gone := d.reloads.tell(func() {
 			if now := d.config(); now.SinkFile != c.SinkFile || now.SinkSize != c.SinkSize {
 				stop()
 			}
 		})
-		err := d.ship.run(part, sink)
+		err := d.ship.run(part, sink, up)
 		gone()
 		stop()
-		if closer, ok := sink.(interface{ Close() error }); ok {
-			if err := closer.Close(); err != nil {
-				d.log.Debug("closing the sink", "error", err)
+		for _, one := range []Sink{sink, up} {
+			if closer, ok := one.(io.Closer); ok {
+				if err := closer.Close(); err != nil {
+					d.log.Debug("closing the sink", "error", err)
+				}
 			}
 		}
 		if err != nil {

@@ -18,6 +18,12 @@ const (
 	warnWatchOff      = "watch-unavailable"
 	warnScanFailed    = "scan-failed"
 	warnUnprivileged  = "unprivileged"
+	// Of the way to the upstream, beside upstream-unreachable.
+	warnUpstreamDenied     = "upstream-auth"
+	warnUpstreamUnfit      = "upstream-unfit"
+	warnUpstreamDistrusted = "upstream-distrusted"
+	warnUpstreamRejecting  = "upstream-rejecting"
+	warnSinkFile           = "sink-file"
 )
 
 // warnings is the list of what is wrong now.
@@ -34,14 +40,17 @@ func newWarnings(log *slog.Logger, now func() time.Time) *warnings {
 }
 
 // set raises a warning, or renews its text. Its time is that of the first.
-func (w *warnings) set(code, dependency, text, fix string) {
+func (w *warnings) set(code, dependency, text, fix string) { w.put(code, dependency, text, fix, true) }
+
+// put is set, and logs nothing where what changed need not be said again.
+func (w *warnings) put(code, dependency, text, fix string, say bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old, there := w.list[code]
 	if !there {
 		old.Since = w.now().UTC().Truncate(time.Second)
 	}
-	if !there || old.Text != text {
+	if say && (!there || old.Text != text) {
 		w.log.Warn(text, "code", code, "dependency", dependency, "fix", fix)
 	}
 	w.list[code] = Warning{code, dependency, old.Since, text, fix}

@@ -19,6 +19,7 @@ const (
 	exitError      = 1
 	exitFailOn     = 2  // done, and the level is at or above --fail-on
 	exitNotRunning = 3  // no agent answers on the socket
+	exitRefused    = 4  // an enrolment was refused: trying again with the same changes nothing
 	exitUsage      = 64 // EX_USAGE of sysexits(3)
 )
 
@@ -53,6 +54,9 @@ func exitCode(err error, stderr io.Writer) int {
 	}
 	if errors.As(err, new(*notRunning)) {
 		return exitNotRunning
+	}
+	if errors.As(err, new(*enrolRefused)) {
+		return exitRefused
 	}
 	var usage *usageError
 	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
@@ -106,7 +110,7 @@ which checks it could not make.`,
 		return &usageError{&hinted{err, "see '" + cmd.CommandPath() + " --help'"}}
 	})
 	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(), indicatorsCommand(),
-		configCommand(), runCommand(), serviceCommand(),
+		configCommand(), runCommand(), replayCommand(), serviceCommand(), enrolCommand(), unenrolCommand(),
 		statusCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
 		eventsCommand(), reloadCommand(), doctorCommand(),
 		versionCommand(), completionCommand(), manCommand())

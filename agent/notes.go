@@ -15,7 +15,7 @@ import (
 	"picket/store"
 )
 
-// notesTable has the agent's own notes in the store: device_uid, device, posture, run.
+// notesTable has the agent's own notes in the store: device_uid, device, posture, run, member.
 const (
 	notesTable = "agent"
 	keepNotes  = 16
@@ -53,11 +53,14 @@ func (d *daemon) maker(st *store.Store) (*eventMaker, error) {
 	if err != nil {
 		return nil, err
 	}
+	if id := d.member.identity(); id != nil {
+		uid = id.Device
+	}
 	ignores, err := st.Ignores()
 	if err != nil {
 		return nil, err
 	}
-	m := &eventMaker{ignored: map[string]string{}, meta: report.EventMeta{Version: version(), Earliest: d.built, Device: report.DeviceRef{UID: uid, Info: d.device(st)}}}
+	m := &eventMaker{ignored: map[string]string{}, meta: report.EventMeta{Version: d.version, Earliest: d.built, Device: report.DeviceRef{UID: uid, Info: d.device(st)}}}
 	for _, i := range ignores {
 		m.ignored[i.Key] = i.Why
 		if i.Why == "" {
@@ -148,7 +151,7 @@ func gapAfter(last runNote, lastWrite time.Time, now runNote) Gap {
 // arrive tells the gap since the last run, and notes that the agent runs.
 func (d *daemon) arrive() {
 	err := d.change(func(st *store.Store, _ store.Encode) error {
-		now := runNote{At: d.now(), Boot: d.boot, Version: version()}
+		now := runNote{At: d.now(), Boot: d.boot, Version: d.version}
 		b, err := st.Recall(notesTable, "run")
 		if err != nil {
 			return err
@@ -205,7 +208,7 @@ func (d *daemon) seen() {
 				return err
 			}
 		}
-		return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: version()})
+		return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: d.version})
 	})
 }
 
@@ -232,7 +235,7 @@ func (d *daemon) close(why error) error {
 		text = why.Error()
 	}
 	d.note(func(st *store.Store) error {
-		return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: version(), Stopped: strings.ToValidUTF8(text[:min(len(text), 200)], "")})
+		return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: d.version, Stopped: strings.ToValidUTF8(text[:min(len(text), 200)], "")})
 	})
 	return d.vault.close()
 }

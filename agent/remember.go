@@ -97,7 +97,11 @@ func findingDigest(f *scanner.Finding) []byte {
 		told[i] = a.Rule + " " + a.Subject.Kind + " " + a.Subject.Name
 	}
 	slices.Sort(told)
-	return digestOf([]any{f.Severity, f.Title, f.Category, f.FalsePositives, f.Discreet, slices.Compact(evidence), slices.Compact(told)})
+	steady := []any{f.Severity, f.Title, f.Category, f.FalsePositives, f.Discreet, slices.Compact(evidence), slices.Compact(told)}
+	if f.Policy != nil {
+		steady = append(steady, f.Policy)
+	}
+	return digestOf(steady)
 }
 
 func steadyEvidence(e scanner.Evidence) string {

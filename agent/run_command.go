@@ -54,7 +54,7 @@ Exit status: 0 ended by a signal, 1 error, 64 usage.`,
 				return d.once(cmd.Context())
 			}
 			m.log.Info("started", "version", version(), "pid", os.Getpid(), "state_dir", d.config().StateDir)
-			err = d.run(cmd.Context(), actor{"serve", d.runServe}, actor{"signals", d.runSignals}, actor{"watchdog", d.runWatchdog})
+			err = d.run(cmd.Context(), actor{"serve", d.runServe}, actor{"renew", d.runRenew}, actor{"signals", d.runSignals}, actor{"watchdog", d.runWatchdog})
 			if err == nil {
 				m.log.Info("stopped")
 			}
@@ -89,9 +89,11 @@ func hostMachine(which *configFlags, log io.Writer) machine {
 				logger.Debug("telling the service manager", "error", err)
 			}
 		},
-		boot:  bootID(),
-		built: buildTime(),
-		sink:  func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		boot:     bootID(),
+		version:  version(),
+		built:    buildTime(),
+		sink:     func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		upstream: func(Config) Sink { return nil },
 	}
 }
 

@@ -240,7 +240,8 @@ func (d *daemon) posture(st *store.Store, r *scanner.Report) error {
 		if err != nil {
 			return err
 		}
-		_, err = st.Queue("posture", uint8(scanner.Low), m.own(func(meta report.EventMeta) (report.Event, error) { return report.PostureEvent(meta, before, now) }))
+		// Whoever waits for access waits for this: it goes at once, as a grave finding does.
+		_, err = st.Queue("posture", uint8(scanner.High), m.own(func(meta report.EventMeta) (report.Event, error) { return report.PostureEvent(meta, before, now) }))
 		if err != nil {
 			return fmt.Errorf("telling the level: %w", err)
 		}

@@ -82,6 +82,7 @@ func (d *daemon) runSchedule(ctx context.Context) error {
 		now := d.clock.look()
 		d.ticked.Store(int64(now.boot))
 		d.ledger.enter(now.wall)
+		d.member.poll()
 		slept := d.noticeJumps(before, now)
 		before = now
 		if slept && d.when.due(d.config()) <= now.boot {

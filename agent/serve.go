@@ -57,7 +57,12 @@ func (d *daemon) apiDeps() apiDeps {
 		Subscribe: d.feed.subscribe,
 		Rescan:    d.rescan,
 		Reload:    func(context.Context) ([]string, error) { return d.reload() },
-		Log:       d.log,
+		Enrolment: func() (EnrolmentState, error) {
+			err := d.member.read()
+			d.member.rouse()
+			return d.member.state(), err
+		},
+		Log: d.log,
 	}
 }
 
@@ -73,7 +78,7 @@ func fromStore[T any](v *vault, read func(*store.Store) (T, error)) (out T, err 
 // status is the agent in numbers. What the store cannot tell is left out, and a warning says why.
 func (d *daemon) status() Status {
 	c, from := d.config(), d.set.Load().from
-	s := Status{Version: version(), PID: os.Getpid(), Since: d.started, Config: ConfigUse{File: from.File, Read: from.Read},
+	s := Status{Version: d.version, PID: os.Getpid(), Since: d.started, Config: ConfigUse{File: from.File, Read: from.Read},
 		Privileges: Privileges{UID: os.Geteuid(), Root: os.Geteuid() == 0}, Findings: map[string]int{}, Own: d.ledger.use(d.clock.wall()),
 		Outbox: OutboxState{Limit: int64(c.OutboxSize), Upstream: c.SinkFile}, Store: StoreState{File: filepath.Join(c.StateDir, storeName)}}
 	if b, err := os.ReadFile("/proc/self/status"); err == nil {
@@ -88,6 +93,7 @@ func (d *daemon) status() Status {
 	}
 	s.LastScan, s.NextScan = d.scanTimes(c)
 	d.storeStatus(&s)
+	s.Enrolment = d.member.state()
 	s.Warnings = d.warn.all()
 	for _, w := range s.Warnings {
 		if w.Code == warnConfigRefused {

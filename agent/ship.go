@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
 	"time"
 
+	"picket/scanner"
 	"picket/store"
 )
 
@@ -20,22 +23,24 @@ type Sink interface {
 type Receipt struct {
 	Delivered []string          // ids
 	Refused   map[string]string // never to be sent again, and why, by id
-	Err       error             // why the others were not delivered
+	Err       error             // why the others were not delivered; a *failure says how long to wait
+	Note      string            // something to log
+	Later     bool              // there is nothing that may be taken yet
 }
 
 // What is sent at once.
 const (
-	batchEvents = 256
+	batchEvents = 512
 	batchBytes  = 1 << 20
 )
 
-// The shortest and longest time between two tries while the sink fails.
-const (
-	firstRetry = time.Second
-	lastRetry  = 5 * time.Minute
-)
+// batchAge is how long what is not urgent waits for more of its kind, at most; up to half of it is
+// left out by chance.
+const batchAge = 5 * time.Minute
 
-// shipper takes events out of the outbox once they have arrived.
+// shipper takes events out of the outbox once they have arrived. Without an upstream that is when
+// they are in the file. With one they are written to the file first, and leave the outbox
+// when the upstream has them; how far the file has got is a note in the store.
 type shipper struct {
 	vault  *vault
 	log    *slog.Logger
@@ -44,12 +49,21 @@ type shipper struct {
 	chance func() float64 // from 0 to below 1
 	wake   chan struct{}  // has room for one; the outbox has grown
 
-	failed int    // tries since the last that succeeded
-	told   string // the error that was logged last
+	file, up *lane
+
+	// What waits for the upstream, as far as it was looked at.
+	filed   uint64        // sequence number that the file has got to
+	looked  uint64        // sequence number
+	urgent  bool          // something may not wait
+	bytes   int           // of bodies
+	due     time.Duration // since boot: when the oldest has waited long enough; 0 while nothing waits
+	missed  uint64        // events that left while the file could not be written
+	refused time.Duration // since boot: when the upstream last refused events for good
 }
 
 func newShipper(v *vault, warn *warnings, m machine) *shipper {
-	return &shipper{vault: v, log: m.log, warn: warn, clock: m.clock, chance: m.chance, wake: make(chan struct{}, 1)}
+	return &shipper{vault: v, log: m.log, warn: warn, clock: m.clock, chance: m.chance, wake: make(chan struct{}, 1),
+		file: newLane("sink", warn, m), up: newLane("upstream", warn, m)}
 }
 
 // more says that the outbox has grown.
@@ -60,21 +74,54 @@ func (s *shipper) more() {
 	}
 }
 
-// run ships until ctx ends. Between two events it sleeps.
-func (s *shipper) run(ctx context.Context, sink Sink) error {
+// run ships until ctx ends. Between two events it sleeps. New events do not make a failing
+// sink be tried sooner. up may be nil.
+func (s *shipper) run(ctx context.Context, file, up Sink) error {
 	for ctx.Err() == nil {
-		err := s.all(ctx, sink)
+		next := s.round(ctx, file, up)
 		if ctx.Err() != nil {
 			break
 		}
-		if err != nil {
-			s.clock.wait(ctx, s.failing(err), nil) // new events do not make a failing sink be tried sooner
-			continue
+		most := forever
+		if next != 0 {
+			most = max(next-s.clock.boot(), 0)
 		}
-		s.recovered()
-		s.clock.wait(ctx, forever, s.wake)
+		s.clock.wait(ctx, most, s.wake)
 	}
 	return nil
+}
+
+// round does what is to be done now, and gives when there is more to do, since boot; 0 is not
+// before the outbox grows.
+func (s *shipper) round(ctx context.Context, file, up Sink) time.Duration {
+	if up == nil {
+		s.try(ctx, s.file, func() error { return s.all(ctx, file) })
+		return s.file.until
+	}
+	s.try(ctx, s.file, func() error { return s.record(ctx, file) })
+	if err := s.look(); err == nil && s.ripe() {
+		s.try(ctx, s.up, func() error { return s.all(ctx, s.after(up)) })
+	}
+	next := max(s.due, s.up.until)
+	if f := s.file.until; f != 0 && (next == 0 || f < next) {
+		next = f
+	}
+	return next
+}
+
+// try uses a sink unless it is left alone.
+func (s *shipper) try(ctx context.Context, l *lane, do func() error) {
+	if !l.ready() {
+		return
+	}
+	err := do()
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		l.failing(err)
+	default:
+		l.works()
+	}
 }
 
 // all ships until the outbox is empty.
@@ -87,6 +134,43 @@ func (s *shipper) all(ctx context.Context, sink Sink) error {
 	}
 }
 
+// flush delivers all there is, to the file and upstream.
+func (s *shipper) flush(ctx context.Context, file, up Sink) error {
+	if up == nil {
+		return s.all(ctx, file)
+	}
+	s.try(ctx, s.file, func() error { return s.record(ctx, file) })
+	return s.all(ctx, s.after(up))
+}
+
+// after gives a sink that takes only what the file has, as long as that can be written.
+func (s *shipper) after(up Sink) Sink { return &second{s, up} }
+
+type second struct {
+	s  *shipper
+	up Sink
+}
+
+func (a *second) Send(ctx context.Context, events []store.Event) Receipt {
+	if a.s.file.failed == 0 {
+		events = slices.DeleteFunc(events, func(e store.Event) bool { return e.Seq > a.s.filed })
+	}
+	if len(events) == 0 {
+		return Receipt{Later: true}
+	}
+	got := a.up.Send(ctx, events)
+	gone := map[string]bool{}
+	for _, id := range got.Delivered {
+		gone[id] = true
+	}
+	for _, e := range events {
+		if e.Seq > a.s.filed && gone[e.ID] {
+			a.s.missed++
+		}
+	}
+	return got
+}
+
 // batch ships once and gives how many events left the outbox.
 func (s *shipper) batch(ctx context.Context, sink Sink) (int, error) {
 	var events []store.Event
@@ -94,10 +178,20 @@ func (s *shipper) batch(ctx context.Context, sink Sink) (int, error) {
 		events, err = st.Peek(batchEvents, batchBytes)
 		return err
 	})
-	if err != nil || len(events) == 0 {
+	if err != nil {
 		return 0, err
 	}
+	if len(events) == 0 {
+		s.urgent, s.bytes, s.due = false, 0, 0
+		return 0, nil
+	}
 	got := sink.Send(ctx, events)
+	if got.Later {
+		return 0, nil
+	}
+	if got.Note != "" {
+		s.log.Warn(got.Note)
+	}
 	err = s.vault.use(func(st *store.Store) error {
 		if len(got.Delivered) > 0 {
 			if err := st.Ack(got.Delivered...); err != nil {
@@ -112,6 +206,7 @@ func (s *shipper) batch(ctx context.Context, sink Sink) (int, error) {
 		}
 		return nil
 	})
+	s.refusing(got.Refused)
 	left := len(got.Delivered) + len(got.Refused)
 	switch {
 	case err != nil:
@@ -124,22 +219,95 @@ func (s *shipper) batch(ctx context.Context, sink Sink) (int, error) {
 	return left, nil
 }
 
-// failing counts a failure, logs it if it is a new one, and says how long to wait.
-func (s *shipper) failing(err error) time.Duration {
-	s.failed++
-	if text := err.Error(); text != s.told {
-		s.told = text
-		s.warn.set(warnUpstream, "upstream", text, "see to the place that sink_file names; nothing is lost while the outbox has room")
+// refusing makes it a warning that events were refused, for a day.
+func (s *shipper) refusing(events map[string]string) {
+	switch {
+	case len(events) > 0:
+		s.refused = s.clock.boot()
+		s.warn.put(warnUpstreamRejecting, "upstream", "the upstream refused events for good; they are set aside", "see why in the log, and the events with 'picket status'; a full snapshot makes up for them", true)
+	case s.refused != 0 && s.clock.boot()-s.refused > 24*time.Hour:
+		s.refused = 0
+		s.warn.clear(warnUpstreamRejecting)
 	}
-	wait := min(firstRetry<<min(s.failed-1, 16), lastRetry)
-	return wait/2 + part(wait/2, s.chance())
 }
 
-func (s *shipper) recovered() {
-	if s.failed == 0 {
-		return
+// fileNote is how far the file has got, while there is an upstream: a sequence number.
+const fileNote = "filed"
+
+// record brings the file up to date with the outbox. A crash between the file and the note has
+// the last of it written again.
+func (s *shipper) record(ctx context.Context, file Sink) error {
+	for ctx.Err() == nil {
+		n, err := s.write(ctx, file)
+		if err != nil {
+			return fmt.Errorf("writing events: %w", &failure{err: err, code: warnSinkFile, pace: fileLane, fix: "see to the place that sink_file names; the upstream is sent events all the same"})
+		}
+		if n == 0 {
+			break
+		}
 	}
-	s.log.Info("recovered", "dependency", "sink", "failures", s.failed)
-	s.failed, s.told = 0, ""
-	s.warn.clear(warnUpstream)
+	if s.missed > 0 {
+		s.log.Warn("events went upstream while the file could not be written", "missing", s.missed)
+		s.missed = 0
+	}
+	return nil
+}
+
+// write writes the events that come next in the file, and gives how many.
+func (s *shipper) write(ctx context.Context, file Sink) (int, error) {
+	var events []store.Event
+	err := s.vault.use(func(st *store.Store) error {
+		note, err := st.Recall(notesTable, fileNote)
+		if err != nil {
+			return err
+		}
+		s.filed, _ = strconv.ParseUint(string(note), 10, 64) // none is 0
+		events, err = st.Pending(s.filed, batchEvents)
+		return err
+	})
+	if err != nil || len(events) == 0 {
+		return 0, err
+	}
+	if got := file.Send(ctx, events); got.Err != nil {
+		return 0, got.Err
+	}
+	last := events[len(events)-1].Seq
+	err = s.vault.use(func(st *store.Store) error {
+		return st.Remember(notesTable, fileNote, strconv.AppendUint(nil, last, 10), keepNotes)
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.filed = last
+	return len(events), nil
+}
+
+// look finds out what has come since it last looked, and how long that may wait.
+func (s *shipper) look() error {
+	for {
+		var events []store.Event
+		err := s.vault.use(func(st *store.Store) (err error) {
+			events, err = st.Pending(s.looked, batchEvents)
+			return err
+		})
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		for _, e := range events {
+			s.urgent = s.urgent || e.Severity >= uint8(scanner.High)
+			s.bytes += len(e.Body)
+		}
+		if s.due == 0 {
+			s.due = s.clock.boot() + jittered(batchAge, s.chance())
+		}
+		s.looked = events[len(events)-1].Seq
+		if s.ripe() {
+			return nil
+		}
+	}
+}
+
+// ripe tells whether what waits is to be sent.
+func (s *shipper) ripe() bool {
+	return s.urgent || s.bytes >= batchBytes || s.due != 0 && s.clock.boot() >= s.due
 }

@@ -81,7 +81,7 @@ func TestShipperBacksOffAndRecovers(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		queue(t, v, "first")
-		go func() { done <- s.run(ctx, sink) }()
+		go func() { done <- s.run(ctx, sink, nil) }()
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		_, at := sink.seen()
@@ -89,7 +89,7 @@ func TestShipperBacksOffAndRecovers(t *testing.T) {
 			t.Errorf("%d tries in an hour", n)
 		}
 		for i := 1; i < len(at); i++ {
-			if gap := at[i].Sub(at[i-1]); gap < firstRetry/2 || gap > lastRetry {
+			if gap := at[i].Sub(at[i-1]); gap < fileLane.first/2 || gap > fileLane.last {
 				t.Errorf("try %d came after %v", i, gap)
 			}
 		}
@@ -107,7 +107,7 @@ func TestShipperBacksOffAndRecovers(t *testing.T) {
 			t.Error("a new event made the sink be tried again at once")
 		}
 		sink.works()
-		time.Sleep(lastRetry)
+		time.Sleep(fileLane.last)
 		synctest.Wait()
 		taken, at := sink.seen()
 		if !slices.Equal(taken, []string{"first", "second"}) {

@@ -24,6 +24,7 @@ type Status struct {
 	LastScan   *scanSummary   `json:"last_scan,omitempty"` // whole; nil before the first
 	NextScan   *time.Time     `json:"next_scan,omitempty"` // nil while one runs
 	Packages   InventoryState `json:"packages"`
+	Enrolment  EnrolmentState `json:"enrolment"`
 	Outbox     OutboxState    `json:"outbox"`
 	Store      StoreState     `json:"store"`
 	Warnings   []Warning      `json:"warnings"`

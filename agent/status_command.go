@@ -52,6 +52,7 @@ func showStatus(w io.Writer, s Status, now time.Time) error {
 	row("agent", "picket %s, process %d, for %s", s.Version, s.PID, agoText(now.Sub(s.Since)))
 	row("runs as", "%s", privilegesText(s.Privileges))
 	row("config", "%s", configUseText(s.Config))
+	row("enrolment", "%s", enrolmentText(&s.Enrolment, now))
 	row("outbox", "%s", outboxText(s.Outbox, now))
 	row("store", "%s, %s", s.Store.File, bytesText(s.Store.Bytes))
 	row("costs", "%s", ownText(s.Own))
@@ -235,6 +236,9 @@ func showThreat(w io.Writer, t threat) error {
 		para("subject", t.Subject.Kind+" "+t.Subject.Name)
 	}
 	para("key", fmt.Sprintf("%s, since %s", t.Key, timeText(t.Since)))
+	if note := report.PolicyText(t.Policy); note != "" {
+		para("policy", note)
+	}
 	if i := t.Ignored; i != nil {
 		para("ignored", fmt.Sprintf("until %s by %s: %s", timeText(i.Until), i.By, i.Why))
 	}

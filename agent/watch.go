@@ -52,6 +52,7 @@ type watcher interface {
 	Remove(dir string) error
 	WatchList() []string
 	Close() error
+	limit() int // of watches
 	// next waits for a notice, for so long at most; without one the name is empty.
 	next(ctx context.Context, most time.Duration) (fsnotify.Event, error)
 }
@@ -189,7 +190,7 @@ func (v *watching) replan(ctx context.Context) (tables []string, err error) {
 		return nil, err
 	}
 	defer closeDevice(dev)
-	plan := planWatches(dev.FS(), dev.Identity().Platform, v.d.judging.collectors, watchLimit())
+	plan := planWatches(dev.FS(), dev.Identity().Platform, v.d.judging.collectors, v.w.limit())
 	watched := map[string]bool{}
 	for _, name := range v.w.WatchList() {
 		watched[name] = true
@@ -236,9 +237,9 @@ func (v *watching) replan(ctx context.Context) (tables []string, err error) {
 	return tables, nil
 }
 
-// watchLimit is how many directories are watched at most: half of what the kernel allows this
+// limit is how many directories are watched at most: half of what the kernel allows this
 // user. Android often does not say.
-func watchLimit() int {
+func (kernelWatcher) limit() int {
 	b, err := os.ReadFile("/proc/sys/fs/inotify/max_user_watches")
 	if err != nil {
 		return maxWatched

@@ -103,14 +103,25 @@ func (l *Level) UnmarshalText(b []byte) error {
 	return fmt.Errorf("level %q is none of secured, low, medium, high", b)
 }
 
-// levelOf is the level that a severity stands for.
-func levelOf(s Severity) Level {
-	switch s {
-	case Critical, High:
+// Levels are the least severities that make a device's level Low, Medium and High. The zero
+// value stands for those of the same names.
+type Levels struct {
+	Low    Severity `json:"low"`
+	Medium Severity `json:"medium"`
+	High   Severity `json:"high"`
+}
+
+// of is the level that a severity stands for.
+func (l Levels) of(s Severity) Level {
+	if l == (Levels{}) {
+		l = Levels{Low, Medium, High}
+	}
+	switch {
+	case s >= l.High:
 		return LevelHigh
-	case Medium:
+	case s >= l.Medium:
 		return LevelMedium
-	case Low:
+	case s >= l.Low:
 		return LevelLow
 	}
 	return Secured
@@ -153,8 +164,25 @@ type Finding struct {
 	Discreet bool `json:"discreet,omitempty"`
 	// Absorbed are findings of other rules that have the same cause and are told here.
 	Absorbed []Absorbed `json:"absorbed,omitempty"`
+	// Policy is what the organisation's policy made of the finding; nil for nothing.
+	Policy *PolicyNote `json:"policy,omitempty"`
 	// Paths are the files that the finding concerns; absorption goes by them.
 	Paths []string `json:"-"`
+}
+
+// PolicyNote says that a policy changed how a finding counts.
+type PolicyNote struct {
+	// Accepted findings stay visible and do not move the level.
+	Accepted bool `json:"accepted,omitempty"`
+	// Was is the severity before the policy changed it.
+	Was     Severity `json:"was,omitzero"`
+	Why     string   `json:"why"`
+	Expires string   `json:"expires,omitempty"` // the last day, YYYY-MM-DD; "" for none
+}
+
+// counts reports whether a finding may move the level.
+func (f *Finding) counts() bool {
+	return f.FalsePositives != "high" && (f.Policy == nil || !f.Policy.Accepted)
 }
 
 // Absorbed names a finding that another one accounts for.
@@ -187,20 +215,21 @@ type Coverage struct {
 type Verdict struct {
 	Findings []Finding
 	Coverage []Coverage
+	Levels   Levels
 }
 
 // level gives the threat level and the keys of the findings that set it.
-func level(fs []Finding) (Level, []string) {
+func level(fs []Finding, by Levels) (Level, []string) {
 	l := Secured
-	for _, f := range fs {
-		if f.FalsePositives != "high" {
-			l = max(l, levelOf(f.Severity))
+	for i := range fs {
+		if fs[i].counts() {
+			l = max(l, by.of(fs[i].Severity))
 		}
 	}
 	var keys []string
-	for _, f := range fs {
-		if l > Secured && f.FalsePositives != "high" && levelOf(f.Severity) == l {
-			keys = append(keys, f.Key)
+	for i := range fs {
+		if l > Secured && fs[i].counts() && by.of(fs[i].Severity) == l {
+			keys = append(keys, fs[i].Key)
 		}
 	}
 	return l, keys

@@ -183,7 +183,7 @@ func (r *Report) Conclude(v Verdict) {
 	sortFindings(v.Findings)
 	r.Findings = append([]Finding{}, v.Findings...)
 	r.Coverage = append([]Coverage{}, v.Coverage...)
-	r.Level, r.SetBy = level(v.Findings)
+	r.Level, r.SetBy = level(v.Findings, v.Levels)
 	if !judged(v.Coverage) {
 		r.Level = Unjudged
 	}

@@ -257,10 +257,15 @@ func (r *rooted) Head(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d, ok := r.t.(digester); ok {
-		return d.head(p)
+	return headIn(r.t, p)
+}
+
+// headIn asks a tree that keeps first bytes, and reads the file of others.
+func headIn(t tree, name string) ([]byte, error) {
+	if d, ok := t.(digester); ok {
+		return d.head(name)
 	}
-	f, err := r.t.open(p)
+	f, err := t.open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -283,15 +288,20 @@ func (r *rooted) Digest(name string, algo scanner.Algo) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d, ok := r.t.(digester); ok {
-		return d.digest(p, algo)
+	return digestIn(r.t, p, algo)
+}
+
+// digestIn is headIn for digests.
+func digestIn(t tree, name string, algo scanner.Algo) ([]byte, error) {
+	if d, ok := t.(digester); ok {
+		return d.digest(name, algo)
 	}
-	f, err := r.t.open(p)
+	f, err := t.open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return readDigest(f, p, algo)
+	return readDigest(f, name, algo)
 }
 
 // readDigest gives the digest of all that f holds.

@@ -69,7 +69,7 @@ func readTxtar(archive []byte) (*recorded, error) {
 		return nil, err
 	}
 	for _, f := range files {
-		if err := t.file(f.header, f.data); err != nil {
+		if _, err := t.file(f.header, f.data); err != nil {
 			return nil, fmt.Errorf("txtar: line %d: %w", f.line, err)
 		}
 	}
@@ -124,7 +124,8 @@ type txtarReader struct {
 	index    *index
 	device   *recorded
 	contents bytesSource
-	live     bool // stated
+	live     bool    // stated
+	base     *rooted // what a change is laid over; nil for a whole device
 }
 
 func (t *txtarReader) comment(text []byte) error {
@@ -176,19 +177,37 @@ func yesNo(v string) (bool, error) {
 	return v == "yes", nil
 }
 
-func (t *txtarReader) file(header string, data []byte) error {
+// file adds a file of a fixture, and gives its name; "" for what a source says.
+func (t *txtarReader) file(header string, data []byte) (string, error) {
 	f, err := parseTxtarHeader(header)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if f.base64 {
 		text := strings.Join(strings.Fields(string(data)), "")
 		if data, err = base64.StdEncoding.DecodeString(text); err != nil {
-			return fmt.Errorf("%s: base64: %w", f.name, err)
+			return "", fmt.Errorf("%s: base64: %w", f.name, err)
 		}
 	}
+	if f.gone && t.base == nil {
+		return "", fmt.Errorf("%s: gone is for changes of a device", f.name)
+	}
 	if name, ok := strings.CutPrefix(f.name, "probe/"); ok {
-		return t.probe(scanner.Source(name), f, data)
+		return "", t.probe(scanner.Source(name), f, data)
+	}
+	if t.base != nil {
+		if f.name, err = t.place(f.name); err != nil {
+			return "", err
+		}
+	}
+	return f.name, t.add(f, data)
+}
+
+func (t *txtarReader) add(f *txtarFile, data []byte) error {
+	if f.gone {
+		if err := t.gone(f); err != nil {
+			return err
+		}
 	}
 	kind := f.mode & typeMask
 	if kind != typeReg && len(bytes.TrimSpace(data)) > 0 {
@@ -236,8 +255,11 @@ func (t *txtarReader) probe(s scanner.Source, f *txtarFile, data []byte) error {
 		return fmt.Errorf("probe/%s: unknown source; known are %s", s, joinSources(sources()))
 	}
 	a := reply{bytes: data}
-	if f.flags&flagDenied != 0 {
+	switch {
+	case f.flags&flagDenied != 0:
 		a = reply{err: fmt.Errorf("%s: %w", s, fs.ErrPermission)}
+	case f.gone:
+		a = reply{err: fmt.Errorf("%s: %w", s, scanner.ErrUnavailable)}
 	}
 	t.device.probes[s] = a
 	return nil
@@ -264,6 +286,7 @@ type txtarFile struct {
 	entry
 	hardlink    string
 	elf, base64 bool
+	gone        bool // of a change: there is no such file any more
 }
 
 // parseTxtarHeader reads a name and the attributes after it.
@@ -310,6 +333,8 @@ func (f *txtarFile) attribute(attr string, kind *uint16, perm *int64) (err error
 		f.base64 = true
 	case "denied":
 		f.flags |= flagDenied
+	case "gone":
+		f.gone = true
 	case "mode":
 		want = "octal up to 7777"
 		if *perm, err = strconv.ParseInt(value, 8, 16); *perm > 0o7777 || *perm < 0 {

@@ -31,28 +31,43 @@ var errNone = errors.New("no list of indicators found")
 // a list; in a folder what is well formed and no list is skipped (Index.Skipped). The index holds
 // all that could be read, even when the error names files that could not.
 func Load(paths ...string) (*Index, error) {
+	return LoadWith(nil, "", paths...)
+}
+
+// LoadWith reads the lists in a tree that is called name, and then those of paths, as Load does.
+// A nil tree has none.
+func LoadWith(tree fs.FS, name string, paths ...string) (*Index, error) {
 	b := newBuilder()
 	var errs []error
+	if tree != nil {
+		errs = b.files(name, func() ([]file, error) { return treeFiles(tree, name) })
+	}
 	for _, p := range paths {
-		lists, failed := len(b.x.lists), len(errs)
-		files, err := listFiles(p)
-		if err != nil {
-			errs = append(errs, err)
-		}
-		for _, f := range files {
-			err := b.file(f)
-			switch {
-			case errors.Is(err, errOtherFormat) && !f.named:
-				b.x.skipped = append(b.x.skipped, f.path)
-			case err != nil:
-				errs = append(errs, fmt.Errorf("reading indicators from %s: %w", f.path, err))
-			}
-		}
-		if len(b.x.lists) == lists && len(errs) == failed {
-			errs = append(errs, fmt.Errorf("%s: %w", p, errNone))
-		}
+		errs = append(errs, b.files(p, func() ([]file, error) { return listFiles(p) })...)
 	}
 	return b.finish(), errors.Join(errs...)
+}
+
+// files adds the lists of one place, of which there must be one at least.
+func (b *builder) files(place string, list func() ([]file, error)) (errs []error) {
+	lists := len(b.x.lists)
+	files, err := list()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, f := range files {
+		err := b.file(f)
+		switch {
+		case errors.Is(err, errOtherFormat) && !f.named:
+			b.x.skipped = append(b.x.skipped, f.path)
+		case err != nil:
+			errs = append(errs, fmt.Errorf("reading indicators from %s: %w", f.path, err))
+		}
+	}
+	if len(b.x.lists) == lists && len(errs) == 0 {
+		errs = append(errs, fmt.Errorf("%s: %w", place, errNone))
+	}
+	return errs
 }
 
 // file is one to read.
@@ -60,6 +75,33 @@ type file struct {
 	path  string
 	name  string // of its list
 	named bool   // given by itself, not found in a folder
+	tree  fs.FS  // that name is in; nil for a path of this system
+}
+
+// open opens the file, or one beside it whose name is longer by a suffix.
+func (f file) open(suffix string) (fs.File, error) {
+	if f.tree != nil {
+		return f.tree.Open(f.name + suffix)
+	}
+	return os.Open(f.path + suffix)
+}
+
+// treeFiles gives the files of a tree in the order of their names.
+func treeFiles(tree fs.FS, place string) ([]file, error) {
+	var files []file
+	err := fs.WalkDir(tree, ".", func(p string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() || formatOf(p) == "" || !d.Type().IsRegular():
+			return nil
+		case len(files) == maxFiles:
+			return fmt.Errorf("%s: more than %d files", place, maxFiles)
+		}
+		files = append(files, file{path: place + "/" + p, name: p, tree: tree})
+		return nil
+	})
+	return files, err
 }
 
 // listFiles gives the file, or the files of a folder in the order of their names. Links to
@@ -74,7 +116,7 @@ func listFiles(root string) ([]file, error) {
 	case !st.Mode().IsRegular():
 		return nil, fmt.Errorf("%s is neither a file nor a folder", root)
 	default:
-		return []file{{root, filepath.Base(root), true}}, nil
+		return []file{{path: root, name: filepath.Base(root), named: true}}, nil
 	}
 	var files []file
 	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
@@ -128,7 +170,7 @@ func (b *builder) file(f file) error {
 	if len(b.x.lists) == math.MaxUint16 {
 		return errors.New("too many lists")
 	}
-	h, err := os.Open(f.path)
+	h, err := f.open("")
 	if err != nil {
 		return err
 	}
@@ -141,7 +183,7 @@ func (b *builder) file(f file) error {
 	if !st.Mode().IsRegular() || st.Size() > limit {
 		return fmt.Errorf("no regular file of at most %d bytes", limit)
 	}
-	licence, err := beside(f.path)
+	licence, err := f.licence()
 	if err != nil {
 		return err
 	}
@@ -187,10 +229,10 @@ func (b *builder) read(list *List, number uint16, r io.Reader) error {
 	return loadHosts(b, list, number, src)
 }
 
-// beside reads the licence of a list from NAME.licence beside it: the first line. "" when there is
+// licence reads the licence of a list from NAME.licence beside it: the first line. "" when there is
 // no such file.
-func beside(p string) (string, error) {
-	h, err := os.Open(p + ".licence")
+func (f file) licence() (string, error) {
+	h, err := f.open(".licence")
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -199,7 +241,7 @@ func beside(p string) (string, error) {
 	}
 	defer h.Close()
 	if st, err := h.Stat(); err != nil || !st.Mode().IsRegular() {
-		return "", fmt.Errorf("%s.licence is no regular file", p)
+		return "", fmt.Errorf("%s.licence is no regular file", f.path)
 	}
 	src, err := io.ReadAll(io.LimitReader(h, 4096))
 	if err != nil {

@@ -15,7 +15,7 @@ var htmlTemplate string
 
 // HTML writes the report as one self-contained page that needs no script and no network.
 func HTML(w io.Writer, r *scanner.Report) error {
-	t, err := template.New("report").Funcs(template.FuncMap{"clean": Clean, "fields": fields, "size": bytesText}).Parse(htmlTemplate)
+	t, err := template.New("report").Funcs(template.FuncMap{"clean": Clean, "fields": fields, "policy": PolicyText, "size": bytesText}).Parse(htmlTemplate)
 	if err != nil {
 		return fmt.Errorf("report template: %w", err)
 	}

@@ -120,6 +120,11 @@ func FindingEvent(m EventMeta, s FindingState, f *scanner.Finding) (Event, error
 func (m *EventMeta) finding(c *clipper, s *FindingState, f *scanner.Finding) *ocsfFinding {
 	class := FindingClass(f.Category)
 	e := &ocsfFinding{ocsfHead: m.newHead(c, class, activityCaption(s.Activity), severityCaption(f.Severity))}
+	state := *s
+	if p := f.Policy; p != nil && p.Accepted && state.Ignored == "" {
+		state.Ignored = "accepted by policy: " + p.Why
+	}
+	s = &state
 	status := findingStatus(s)
 	e.StatusID, e.Status, e.Comment = status.id, status.name, c.text(s.Ignored, 1)
 	e.Metadata.EventCode = c.text(f.Rule, 1)
@@ -156,6 +161,11 @@ func findingRest(c *clipper, f *scanner.Finding, rest map[string]any, evidence i
 	rest["false_positive_risk"] = c.text(f.FalsePositives, 1)
 	if f.Discreet {
 		rest["discreet"] = true
+	}
+	if p := f.Policy; p != nil {
+		note := *p
+		note.Why = c.text(p.Why, 1)
+		rest["policy"] = note
 	}
 	if more := f.MoreEvidence + len(f.Evidence) - evidence; more > 0 {
 		rest["more_evidence"] = more

@@ -58,7 +58,12 @@ type (
 		Message      sarifText         `json:"message"`
 		Locations    []sarifLocation   `json:"locations,omitempty"`
 		Fingerprints map[string]string `json:"partialFingerprints"`
+		Suppressions []sarifSuppressed `json:"suppressions,omitempty"`
 		Properties   map[string]any    `json:"properties"`
+	}
+	sarifSuppressed struct {
+		Kind          string `json:"kind"` // external: not in the source
+		Justification string `json:"justification"`
 	}
 	sarifLocation struct {
 		Physical *sarifPhysical `json:"physicalLocation,omitempty"`
@@ -107,6 +112,12 @@ func sarifFinding(f scanner.Finding, rule int) sarifResult {
 		Message:      sarifText{f.Title + ": " + f.Subject.Kind + " " + f.Subject.Name + "\n\n" + f.Means + "\n\nFix: " + f.Fix},
 		Fingerprints: map[string]string{"picketFindingKey/v1": f.Key},
 		Properties:   map[string]any{"severity": f.Severity, "category": f.Category, "attack": f.Attack, "false_positive_risk": f.FalsePositives},
+	}
+	if f.Policy != nil {
+		res.Properties["policy"] = f.Policy
+		if f.Policy.Accepted {
+			res.Suppressions = []sarifSuppressed{{"external", PolicyText(f.Policy)}}
+		}
 	}
 	for _, e := range f.Evidence {
 		loc := sarifLocation{Logical: []sarifLogical{{f.Subject.Name, f.Subject.Kind}}}

@@ -173,9 +173,31 @@ func (p *printer) finding(f scanner.Finding) {
 	for _, a := range f.Absorbed {
 		p.para("    ", "Also:     ", a.Rule+" on "+a.Subject.Kind+" "+a.Subject.Name)
 	}
+	if note := PolicyText(f.Policy); note != "" {
+		p.para("    ", "Policy:   ", note)
+	}
 	if f.FalsePositives == "high" {
 		p.para("    ", "Note:     ", "a sign that is often harmless; it does not set the level alone")
 	}
+}
+
+// PolicyText says for people what a policy made of a finding; "" for nothing.
+func PolicyText(n *scanner.PolicyNote) string {
+	if n == nil {
+		return ""
+	}
+	text := "the policy grades it so: "
+	switch {
+	case n.Accepted:
+		text = "accepted by policy, does not set the level: "
+	case n.Was != 0:
+		text = "graded by policy, was " + n.Was.String() + ": "
+	}
+	text += n.Why
+	if n.Expires != "" {
+		text += " (until " + n.Expires + ")"
+	}
+	return text
 }
 
 func evidenceText(e scanner.Evidence) string {

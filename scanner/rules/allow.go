@@ -42,7 +42,9 @@ func (s *Set) WithAllow(name string, src []byte) (*Set, error) {
 			return nil, fmt.Errorf("%s:%w", name, err)
 		}
 	}
-	return &Set{rules: s.rules, allow: append(append([]AllowEntry{}, s.allow...), entries...)}, nil
+	out := s.with(s.rules)
+	out.allow = slices.Concat(s.allow, entries)
+	return out, nil
 }
 
 func (s *Set) checkAllow(e AllowEntry, n *yaml.Node) error {

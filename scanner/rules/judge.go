@@ -257,11 +257,12 @@ func (c *ruleCase) judgeRow(row reflect.Value) {
 		}
 	}
 	c.unknown = c.unknown[:reasons] // a grade that cannot be told leaves the severity as it is
-	c.add(row, sev)
+	sev, note := c.set.note(r, row, sev, c.facts.Ref)
+	c.add(row, sev, note)
 }
 
 // add puts a firing row into the finding of its subject.
-func (c *ruleCase) add(row reflect.Value, sev scanner.Severity) {
+func (c *ruleCase) add(row reflect.Value, sev scanner.Severity, note *scanner.PolicyNote) {
 	r := c.rule
 	subject := scanner.Subject{Kind: r.fill(r.Subject.Kind, row), Name: r.fill(r.Subject.Name, row)}
 	i, ok := c.index[subject]
@@ -279,6 +280,18 @@ func (c *ruleCase) add(row reflect.Value, sev scanner.Severity) {
 		})
 	}
 	f := &c.findings[i]
+	accepted := note != nil && note.Accepted
+	switch before := f.Policy != nil && f.Policy.Accepted; {
+	case !ok:
+		f.Policy = note
+	case before && !accepted: // one row that nobody accepted is a finding, without the others
+		f.Severity, f.Evidence, f.MoreEvidence, f.Paths, f.Policy = 0, nil, 0, nil, note
+		f.Means, f.Fix = r.fill(r.Means, row), r.fill(r.Fix, row)
+	case !before && accepted:
+		return
+	case sev > f.Severity:
+		f.Policy = note
+	}
 	f.Severity = max(f.Severity, sev)
 	for _, col := range r.Paths {
 		for _, p := range r.row.values(row, col) {
@@ -317,6 +330,7 @@ func (r *Rule) fill(s string, row reflect.Value) string {
 // Absorb takes out findings whose cause another finding tells. It works on the verdict's own
 // slices.
 func (s *Set) Absorb(v scanner.Verdict) scanner.Verdict {
+	v.Levels = s.levels
 	byRule := map[string][]int{}
 	for i, f := range v.Findings {
 		byRule[f.Rule] = append(byRule[f.Rule], i)
@@ -365,6 +379,9 @@ func (s *Set) Absorb(v scanner.Verdict) scanner.Verdict {
 // file that a names, or every file that b concerns is one of a's. A finding that groups the
 // files of a folder is about them, not about the folder, and stays when a concerns only some.
 func sameCause(a, b *scanner.Finding) bool {
+	if a.Policy != nil && a.Policy.Accepted && (b.Policy == nil || !b.Policy.Accepted) {
+		return false // nobody has accepted b
+	}
 	aboutFile := len(b.Paths) == 0 || slices.Contains(b.Paths, b.Subject.Name)
 	if a.Subject == b.Subject || aboutFile && slices.Contains(a.Paths, b.Subject.Name) {
 		return true

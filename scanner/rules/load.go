@@ -33,16 +33,29 @@ func Catalogue(collectors []scanner.Collector) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Load(sub, collectors)
+	s, err := Load(sub, collectors)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range s.rules {
+		r.BuiltIn = true
+	}
+	return s, nil
 }
 
-// Load reads every *.yaml file of fsys as a rule. It reports all that is wrong with all of
-// them at once, each with file and line, and loads nothing unless everything is right.
+// Load reads every *.yaml file of fsys as a rule, but for pack.yaml, which says what the rules
+// are together. It reports all that is wrong with all of them at once, each with file and line,
+// and loads nothing unless everything is right.
 func Load(fsys fs.FS, collectors []scanner.Collector) (*Set, error) {
+	pack, err := readPack(fsys)
+	if err != nil {
+		return nil, err
+	}
 	names, err := fs.Glob(fsys, "*.yaml")
 	if err != nil {
 		return nil, fmt.Errorf("listing rules: %w", err)
 	}
+	names = slices.DeleteFunc(names, func(n string) bool { return n == packFile })
 	if len(names) == 0 {
 		return nil, errors.New("no rule file (*.yaml) found")
 	}
@@ -50,7 +63,7 @@ func Load(fsys fs.FS, collectors []scanner.Collector) (*Set, error) {
 		return nil, fmt.Errorf("%d rule files, over the limit of %d", len(names), maxRules)
 	}
 	l := NewLoader(collectors)
-	set := &Set{}
+	set := &Set{pack: pack}
 	seen := map[string]string{} // id and platform -> file
 	var errs []error
 	for _, name := range names {
@@ -64,6 +77,11 @@ func Load(fsys fs.FS, collectors []scanner.Collector) (*Set, error) {
 			continue
 		}
 		set.rules = append(set.rules, r)
+	}
+	if pack.Extends != "" {
+		if err := set.extend(collectors); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	sort.SliceStable(set.rules, func(i, j int) bool { return set.rules[i].ID < set.rules[j].ID })
 	ids := set.IDs()
@@ -134,6 +152,19 @@ func (l *Loader) load(fsys fs.FS, name string) (*Rule, error) {
 
 // Parse reads and compiles one rule. Its errors name file and line.
 func (l *Loader) Parse(name string, src []byte) (*Rule, error) {
+	r := &Rule{File: name}
+	root, err := decode(name, src, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.check(r, root); err != nil {
+		return nil, fmt.Errorf("%s:%w", name, err)
+	}
+	return r, nil
+}
+
+// decode reads a file of one document into the struct that v points to, and gives its node.
+func decode(name string, src []byte, v any) (*yaml.Node, error) {
 	if len(src) > maxRuleFile {
 		return nil, fmt.Errorf("%s: a rule file may have %d bytes at most", name, maxRuleFile)
 	}
@@ -149,17 +180,13 @@ func (l *Loader) Parse(name string, src []byte) (*Rule, error) {
 		return nil, fmt.Errorf("%s: more than one document in a rule file", name)
 	}
 	root := doc.Content[0]
-	if err := checkKeys(root, reflect.TypeFor[Rule]()); err != nil {
+	if err := checkKeys(root, reflect.TypeOf(v).Elem()); err != nil {
 		return nil, fmt.Errorf("%s:%w", name, err)
 	}
-	r := &Rule{File: name}
-	if err := root.Decode(r); err != nil {
+	if err := root.Decode(v); err != nil {
 		return nil, yamlError(name, err)
 	}
-	if err := l.check(r, root); err != nil {
-		return nil, fmt.Errorf("%s:%w", name, err)
-	}
-	return r, nil
+	return root, nil
 }
 
 // yamlError writes the YAML library's error as "file:line: what".

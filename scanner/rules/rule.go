@@ -59,8 +59,9 @@ type Rule struct {
 	FalsePositives string   `yaml:"false_positives"`
 	Tests          []Test   `yaml:"tests"`
 
-	// File is where the rule was read.
-	File string `yaml:"-"`
+	// File is where the rule was read; BuiltIn says that it is of the embedded catalogue.
+	File    string `yaml:"-"`
+	BuiltIn bool   `yaml:"-"`
 
 	where, when *condition // where is nil when every row is judged
 	grades      []*condition
@@ -107,8 +108,18 @@ type condition struct {
 
 // Set is a whole rule set. It is immutable; a new pack replaces it as a whole.
 type Set struct {
-	rules []*Rule
-	allow []AllowEntry
+	rules  []*Rule
+	allow  []AllowEntry
+	pack   Pack
+	policy []Override
+	levels scanner.Levels
+}
+
+// with gives the set with other rules.
+func (s *Set) with(rules []*Rule) *Set {
+	out := *s
+	out.rules = rules
+	return &out
 }
 
 // Rules gives the rules, sorted by id.
@@ -136,24 +147,14 @@ func (s *Set) IDs() []string {
 
 // Only keeps the rules of the given categories.
 func (s *Set) Only(categories []string) *Set {
-	out := &Set{allow: s.allow}
-	for _, r := range s.rules {
-		if slices.Contains(categories, r.Category) {
-			out.rules = append(out.rules, r)
-		}
-	}
-	return out
+	return s.with(slices.DeleteFunc(slices.Clone(s.rules), func(r *Rule) bool { return !slices.Contains(categories, r.Category) }))
 }
 
 // OnlyTables keeps the rules for a platform that range over the given tables.
 func (s *Set) OnlyTables(platform string, tables []string) *Set {
-	out := &Set{allow: s.allow}
-	for _, r := range s.rules {
-		if slices.Contains(r.Platforms, platform) && slices.Contains(tables, r.Table) {
-			out.rules = append(out.rules, r)
-		}
-	}
-	return out
+	return s.with(slices.DeleteFunc(slices.Clone(s.rules), func(r *Rule) bool {
+		return !slices.Contains(r.Platforms, platform) || !slices.Contains(tables, r.Table)
+	}))
 }
 
 // Tables names the tables that the rules for a platform range over.

@@ -1,0 +1,86 @@
+package agent
+
+import (
+	"log/slog"
+	"time"
+)
+
+// pace is the shortest and the longest time between two tries while a sink fails; up to half
+// of it is left out, by chance, so that a fleet does not move in step.
+type pace struct{ first, last time.Duration }
+
+// The paces.
+var (
+	fileLane = pace{time.Second, 5 * time.Minute}
+	busyLane = pace{10 * time.Second, time.Hour}
+	longLane = pace{30 * time.Minute, 2 * time.Hour} // somebody has to see to the upstream
+	slowLane = pace{30 * time.Minute, 4 * time.Hour} // it does not want this device
+)
+
+// wait is the time until the next try after so many that failed.
+func (p pace) wait(failed int, chance float64) time.Duration {
+	return jittered(min(p.first<<min(failed-1, 16), p.last), chance)
+}
+
+// toldMost bounds the errors that are remembered as logged.
+const toldMost = 16
+
+// lane is the way to one sink: how often it failed, and until when it is left alone.
+type lane struct {
+	dependency string
+	log        *slog.Logger
+	warn       *warnings
+	clock      clock
+	chance     func() float64
+
+	failed int
+	until  time.Duration   // since boot: not tried before; 0 for one that works
+	told   map[string]bool // errors that were logged since it last worked
+	codes  map[string]bool // warnings that stand
+}
+
+func newLane(dependency string, warn *warnings, m machine) *lane {
+	return &lane{dependency: dependency, log: m.log, warn: warn, clock: m.clock, chance: m.chance, told: map[string]bool{}, codes: map[string]bool{}}
+}
+
+func (l *lane) ready() bool { return l.clock.boot() >= l.until }
+
+// failing counts a failure and makes it a warning, logged once for each text.
+func (l *lane) failing(err error) {
+	l.failed++
+	f := asFailure(err)
+	text := err.Error()
+	l.warn.put(f.code, l.dependency, text, f.fix, !l.told[text] && len(l.told) < toldMost)
+	if len(l.told) < toldMost {
+		l.told[text] = true
+	}
+	for code := range l.codes {
+		if code != f.code { // another trouble took its place
+			l.warn.clear(code)
+			delete(l.codes, code)
+		}
+	}
+	l.codes[f.code] = true
+	wait := f.pace.wait(l.failed, l.chance())
+	if f.after > 0 {
+		wait = max(wait, f.after+part(f.after/4, l.chance()))
+	}
+	l.until = l.clock.boot() + wait
+}
+
+// works says that the sink took something, or that there is nothing to take.
+func (l *lane) works() {
+	if l.failed == 0 {
+		return
+	}
+	l.log.Info("recovered", "dependency", l.dependency, "failures", l.failed)
+	l.failed, l.until = 0, 0
+	clear(l.told)
+	for code := range l.codes {
+		l.warn.clear(code)
+	}
+	clear(l.codes)
+}
+
+// jittered leaves out up to half of a time.
+func jittered(d time.Duration, chance float64) time.Duration { return d/2 + part(d/2, chance) }
