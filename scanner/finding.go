@@ -158,7 +158,10 @@ type Finding struct {
 	MoreEvidence int      `json:"more_evidence,omitempty"`
 	Means        string   `json:"means"`
 	Fix          string   `json:"fix"`
-	Attack       []string `json:"attack,omitempty"`
+	// Words are what the texts above have in the place of their rule's {columns}, by what stands
+	// between the braces: the texts in other languages need them.
+	Words  map[string]string `json:"words,omitempty"`
+	Attack []string          `json:"attack,omitempty"`
 	// Discreet findings must not be shown where others may see them: in notifications or on the
 	// lock screen. Who watches the person may be near, and must not learn of it first.
 	Discreet bool `json:"discreet,omitempty"`

@@ -273,10 +273,11 @@ func (c *ruleCase) add(row reflect.Value, sev scanner.Severity, note *scanner.Po
 		}
 		i = len(c.findings)
 		c.index[subject] = i
+		words := r.words(row)
 		c.findings = append(c.findings, scanner.Finding{
 			Key: scanner.FindingKey(r.ID, subject), Rule: r.ID, Title: r.Title, Category: r.Category,
-			FalsePositives: r.FPRisk, Subject: subject, Means: r.fill(r.Means, row),
-			Fix: r.fill(r.Fix, row), Attack: r.Attack, Discreet: r.Discreet,
+			FalsePositives: r.FPRisk, Subject: subject, Means: fill(r.Means, words),
+			Fix: fill(r.Fix, words), Words: words, Attack: r.Attack, Discreet: r.Discreet,
 		})
 	}
 	f := &c.findings[i]
@@ -315,16 +316,35 @@ func (c *ruleCase) add(row reflect.Value, sev scanner.Severity, note *scanner.Po
 
 // fill puts a row's columns in the place of {column}; of {one|other} the first that is not empty.
 func (r *Rule) fill(s string, row reflect.Value) string {
-	if !strings.Contains(s, "{") {
+	return placeholder.ReplaceAllStringFunc(s, func(m string) string { return r.word(m[1:len(m)-1], row) })
+}
+
+func (r *Rule) word(columns string, row reflect.Value) string {
+	first, other, both := strings.Cut(columns, "|")
+	if v := r.row.value(row, first); v != "" || !both {
+		return v
+	}
+	return r.row.value(row, other)
+}
+
+// words gives what the rule's texts have in the place of their columns; nil when they have none.
+func (r *Rule) words(row reflect.Value) map[string]string {
+	if len(r.named) == 0 {
+		return nil
+	}
+	words := make(map[string]string, len(r.named))
+	for _, columns := range r.named {
+		words[columns] = r.word(columns, row)
+	}
+	return words
+}
+
+// fill puts words in the place of what they are named by.
+func fill(s string, words map[string]string) string {
+	if len(words) == 0 {
 		return s
 	}
-	return placeholder.ReplaceAllStringFunc(s, func(m string) string {
-		first, other, both := strings.Cut(m[1:len(m)-1], "|")
-		if v := r.row.value(row, first); v != "" || !both {
-			return v
-		}
-		return r.row.value(row, other)
-	})
+	return placeholder.ReplaceAllStringFunc(s, func(m string) string { return words[m[1:len(m)-1]] })
 }
 
 // Absorb takes out findings whose cause another finding tells. It works on the verdict's own

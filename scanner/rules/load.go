@@ -18,7 +18,7 @@ import (
 	"picket/scanner"
 )
 
-//go:embed catalogue/*.yaml
+//go:embed catalogue/*.yaml catalogue/texts
 var catalogue embed.FS
 
 const (
@@ -95,6 +95,9 @@ func Load(fsys fs.FS, collectors []scanner.Collector) (*Set, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	if set.texts, err = loadTexts(fsys, set.rules); err != nil {
+		return nil, err
+	}
 	return set, nil
 }
 
@@ -160,6 +163,7 @@ func (l *Loader) Parse(name string, src []byte) (*Rule, error) {
 	if err := l.check(r, root); err != nil {
 		return nil, fmt.Errorf("%s:%w", name, err)
 	}
+	r.named = placeholders(r.Means + r.Fix)
 	return r, nil
 }
 

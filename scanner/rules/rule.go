@@ -66,6 +66,7 @@ type Rule struct {
 	where, when *condition // where is nil when every row is judged
 	grades      []*condition
 	row         *rowType
+	named       []string // what means and fix name in braces, each once
 }
 
 // SubjectText makes the subject: texts with {column} in them.
@@ -113,6 +114,7 @@ type Set struct {
 	pack   Pack
 	policy []Override
 	levels scanner.Levels
+	texts  map[string]map[string]Text // by language and rule file
 }
 
 // with gives the set with other rules.
