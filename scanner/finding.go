@@ -155,9 +155,9 @@ type Finding struct {
 	Subject        Subject    `json:"subject"`
 	Evidence       []Evidence `json:"evidence"`
 	// MoreEvidence counts pieces left out of Evidence.
-	MoreEvidence int      `json:"more_evidence,omitempty"`
-	Means        string   `json:"means"`
-	Fix          string   `json:"fix"`
+	MoreEvidence int    `json:"more_evidence,omitempty"`
+	Means        string `json:"means"`
+	Fix          string `json:"fix"`
 	// Words are what the texts above have in the place of their rule's {columns}, by what stands
 	// between the braces: the texts in other languages need them.
 	Words  map[string]string `json:"words,omitempty"`
