@@ -66,11 +66,13 @@ android-module: deps
 	@ls -l bin/picket-android-module.zip
 
 ## service-boot: the service under a real systemd and a real OpenRC, in trees that debootstrap makes
-# (needs root, debootstrap and systemd-nspawn, which is in Debian's package systemd-container)
+# (needs root, debootstrap and systemd-nspawn, which is in Debian's package systemd-container). The folder begins
+# with _ so that the go command does not look for packages in it.
 service-boot: deps
-	test -d bin/trees/systemd || debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm bin/trees/systemd
-	test -d bin/trees/openrc || debootstrap --variant=minbase --include=openrc bookworm bin/trees/openrc
-	PICKET_SYSTEMD_TREE=$(CURDIR)/bin/trees/systemd PICKET_OPENRC_TREE=$(CURDIR)/bin/trees/openrc \
+	mkdir -p bin/_trees
+	test -d bin/_trees/systemd || debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus bookworm bin/_trees/systemd
+	test -d bin/_trees/openrc || debootstrap --variant=minbase --include=openrc bookworm bin/_trees/openrc
+	PICKET_SYSTEMD_TREE=$(CURDIR)/bin/_trees/systemd PICKET_OPENRC_TREE=$(CURDIR)/bin/_trees/openrc \
 	  $(GO) test -count=1 -v -run 'TestSystemd|TestOpenRC' ./packaging
 
 ## upstream-tools: the programs that packaging/upstream configures, built from source into bin/upstream for its

@@ -155,7 +155,7 @@ func checkWord(text string, words []string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s is none of %s%s", quoted(text), strings.Join(words, ", "), nearest(text, words))
+	return fmt.Errorf("%s is none of %s%s", quoted(text), strings.Join(words, ", "), rules.DidYouMean(text, words))
 }
 
 // quoted shows a text of any length and content in a message.
@@ -165,15 +165,6 @@ func quoted(text string) string {
 		return strconv.Quote(text[:most]) + "..."
 	}
 	return strconv.Quote(text)
-}
-
-// nearest is rules.DidYouMean for names of any length.
-func nearest(got string, names []string) string {
-	const longest = 40
-	if len(got) > longest {
-		return ""
-	}
-	return rules.DidYouMean(got, names)
 }
 
 func checkPath(text string) error {
@@ -221,7 +212,7 @@ func checkProbe(text string) error {
 	if _, err := netip.ParseAddr(host); err == nil || len(host) <= 253 && hostPattern.MatchString(host) {
 		return nil
 	}
-	return fmt.Errorf("%s is neither upstream, off, an address, nor a host name with a dot%s", quoted(text), nearest(text, []string{"upstream", "off"}))
+	return fmt.Errorf("%s is neither upstream, off, an address, nor a host name with a dot%s", quoted(text), rules.DidYouMean(text, []string{"upstream", "off"}))
 }
 
 // SplitProbe gives host and port of a NetworkProbe that names a host; port 0 when it names none.

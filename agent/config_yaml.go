@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"picket/scanner/report"
+	"picket/scanner/rules"
 )
 
 // configLoad gathers a configuration and what is wrong with it.
@@ -140,7 +141,7 @@ func (l *configLoad) mapping(root *yaml.Node) {
 		case !known && !keyPattern.MatchString(key.Value):
 			l.problem(l.line(key.Line), "", "what stands before the : is no key")
 		case !known:
-			l.problem(l.line(key.Line), "", "unknown key %s%s", quoted(key.Value), nearest(key.Value, l.keys()))
+			l.problem(l.line(key.Line), "", "unknown key %s%s", quoted(key.Value), rules.DidYouMean(key.Value, l.keys()))
 		case twice:
 			l.problem(l.line(key.Line), s.key, "%s is on line %d already", s.key, line)
 		default:
@@ -223,7 +224,7 @@ func (l *configLoad) flag(text string) {
 		l.problem(at, "", "%s is not KEY=VALUE", quoted(text))
 		return
 	case !known:
-		l.problem(at, "", "unknown key %s%s", quoted(key), nearest(key, l.keys()))
+		l.problem(at, "", "unknown key %s%s", quoted(key), rules.DidYouMean(key, l.keys()))
 		return
 	}
 	texts := []configText{{value, at}}

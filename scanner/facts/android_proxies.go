@@ -107,7 +107,7 @@ func savedNetworks(p *powers, f func(n *parse.SavedNetwork, file string)) (read 
 
 // androidProxy describes a proxy, without a name and password that stand in front of the host.
 func androidProxy(scope, name, host, where string, pac bool) AndroidProxy {
-	row := AndroidProxy{Scope: scope, Name: name, Host: withoutLogin(host), PAC: pac, Where: where}
+	row := AndroidProxy{Scope: scope, Name: name, Host: WithoutLogin(host), PAC: pac, Where: where}
 	address := row.Host
 	if pac {
 		scheme, rest, ok := strings.Cut(row.Host, "://")
@@ -127,8 +127,8 @@ func androidProxy(scope, name, host, where string, pac bool) AndroidProxy {
 	return row
 }
 
-// withoutLogin cuts user, password, query and fragment off an address.
-func withoutLogin(s string) string {
+// WithoutLogin cuts user, password, query and fragment off an address.
+func WithoutLogin(s string) string {
 	if i := strings.IndexAny(s, "?#"); i >= 0 {
 		s = s[:i]
 	}

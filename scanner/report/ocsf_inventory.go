@@ -178,19 +178,12 @@ func restOf(c *clipper, p *facts.Package) packageRest {
 	return r
 }
 
-// withoutLogin cuts user, password and query off what is a URL: they let somebody in.
+// withoutLogin cuts what may let somebody in off what is a URL.
 func withoutLogin(s string) string {
-	scheme, rest, url := strings.Cut(s, "://")
-	if !url {
+	if !strings.Contains(s, "://") {
 		return s
 	}
-	rest, _, _ = strings.Cut(rest, "?")
-	host, path, slash := strings.Cut(rest, "/")
-	host = host[strings.LastIndexByte(host, '@')+1:]
-	if slash {
-		host += "/"
-	}
-	return scheme + "://" + host + path
+	return facts.WithoutLogin(s)
 }
 
 // knownSize leaves out what is -1.

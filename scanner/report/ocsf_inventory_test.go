@@ -102,6 +102,7 @@ func TestPackageEvents(t *testing.T) {
 	fresh.Version, fresh.Signer = "2.0-1", "ABCD"
 	fresh.App = &facts.App{AppTraits: facts.AppTraits{Source: "browser", Sideloaded: true}, TargetSDK: 34}
 	fresh.Scope, fresh.Installer = "user:alice", "https://CANARY:secret@repo.example.org/x?token=CANARY"
+	fresh.Origin = "https://repo.example.org/y#access_token=CANARY"
 	for _, c := range []struct {
 		before, after *facts.Package
 		activity      float64
@@ -125,6 +126,7 @@ func TestPackageEvents(t *testing.T) {
 		if c.after != nil {
 			want(t, e, "user", "unmapped", "package", "scope")
 			want(t, e, "https://repo.example.org/x", "unmapped", "package", "installer")
+			want(t, e, "https://repo.example.org/y", "unmapped", "package", "origin")
 			want(t, e, map[string]any{"from": "browser", "sideloaded": true, "target_sdk": 34.0}, "unmapped", "package", "android")
 		}
 		if c.before != nil && c.after != nil {

@@ -140,8 +140,14 @@ func Columns(c scanner.Collector) []Column {
 	return out
 }
 
+// longestName bounds what is compared with names: got comes from files, and may be of any length.
+const longestName = 40
+
 // DidYouMean gives a hint when one of the names is near to got.
 func DidYouMean(got string, names []string) string {
+	if len(got) > longestName {
+		return ""
+	}
 	best, bestDist := "", 1+len(got)/2
 	for _, n := range names {
 		if d := editDistance(got, n); d < bestDist {
