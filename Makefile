@@ -103,9 +103,13 @@ fuzz: deps
 	  done; \
 	done
 
-## soak: kill the store 500 times while it works
+## soak: kill the store 500 times while it works, then give the whole agent an hour of changes, kills and faults
+# (SOAK=10m make soak for less; needs root or user namespaces, and a C compiler for the race detector)
+SOAK ?= 60m
+
 soak: deps
 	STORE_KILLS=500 $(GO) test ./store -run NothingIsLost -count 1 -v -timeout 30m
+	SOAK=$(SOAK) $(GO) test ./soak -run TestSoak -count 1 -v -timeout 24h
 
 ## vuln: known vulnerabilities in what is built in (needs the Go vulnerability database)
 vuln: deps

@@ -34,11 +34,14 @@ func TestDaemonChild(t *testing.T) {
 	b.machine.log = slog.New(slog.NewTextHandler(os.Stdout, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	d, err := newDaemon(b.machine)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.run(ctx, actor{"serve", d.runServe}, actor{"signals", d.runSignals}); err != nil {
+	if err := d.run(ctx, actor{"serve", d.runServe}, actor{"signals", func(ctx context.Context) error { return d.runSignals(ctx, hup) }}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -44,6 +44,10 @@ Exit status: 0 ended by a signal, 1 error, 64 usage.`,
 		Example: "  picket run\n  picket run --config /etc/picket/config.yaml --set log_level=debug\n  picket run --once --set state_dir=/tmp/state",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Until somebody listens for it SIGHUP ends a process, and who reloads does not know how far a start has come.
+			hup := make(chan os.Signal, 1)
+			signal.Notify(hup, syscall.SIGHUP)
+			defer signal.Stop(hup)
 			m := hostMachine(&which, cmd.ErrOrStderr())
 			d, err := newDaemon(m)
 			if err != nil {
@@ -54,7 +58,8 @@ Exit status: 0 ended by a signal, 1 error, 64 usage.`,
 				return d.once(cmd.Context())
 			}
 			m.log.Info("started", "version", version(), "pid", os.Getpid(), "state_dir", d.config().StateDir)
-			err = d.run(cmd.Context(), actor{"serve", d.runServe}, actor{"renew", d.runRenew}, actor{"signals", d.runSignals}, actor{"watchdog", d.runWatchdog})
+			signals := actor{"signals", func(ctx context.Context) error { return d.runSignals(ctx, hup) }}
+			err = d.run(cmd.Context(), actor{"serve", d.runServe}, actor{"renew", d.runRenew}, signals, actor{"watchdog", d.runWatchdog})
 			if err == nil {
 				m.log.Info("stopped")
 			}
@@ -98,10 +103,7 @@ func hostMachine(which *configFlags, log io.Writer) machine {
 }
 
 // runSignals reloads on SIGHUP.
-func (d *daemon) runSignals(ctx context.Context) error {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+func (d *daemon) runSignals(ctx context.Context, hup <-chan os.Signal) error {
 	for {
 		select {
 		case <-ctx.Done():

@@ -160,7 +160,9 @@ func TestSystemdRunsTheService(t *testing.T) {
 	}
 
 	m.says("systemctl", "kill", "-s", "KILL", "picket")
-	m.expect("picket is activating", "picket", "service", "status")
+	eventually(t, "systemd waits before it starts the killed agent", func() bool { // it may not have noticed yet
+		return strings.HasPrefix(m.says("picket", "service", "status"), "picket is activating")
+	})
 	eventually(t, "the killed agent is back", func() bool {
 		return strings.HasPrefix(m.says("picket", "service", "status"), "picket is running")
 	})
