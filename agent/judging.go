@@ -123,7 +123,11 @@ func (j *judging) scan(ctx context.Context, c *criteria, set *rules.Set, tables 
 type outcome struct {
 	report *scanner.Report // without Facts
 	stocks bool            // its packages are news
+	turn   int             // when it began
 }
+
+// news tells whether its packages are the newest that were read. stock must be held.
+func (j *judging) news(o outcome) bool { return o.stocks && o.turn == j.turns() }
 
 // whole scans all.
 func (j *judging) whole(ctx context.Context, c *criteria) (outcome, error) {
@@ -202,7 +206,7 @@ func (j *judging) conclude(c *criteria, r *scanner.Report, apart scanner.Verdict
 		r.Packages, r.Tables = j.last.Packages, mergeTables(r.Tables, onlyPackages(j.last.Tables))
 	}
 	j.last, j.apart = r, apart
-	return outcome{r, stocks}
+	return outcome{r, stocks, turn}
 }
 
 // conclude makes what each rule said by itself the report's verdict.

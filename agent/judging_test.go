@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"picket/scanner"
 	"picket/scanner/facts"
+	"picket/store"
 )
 
 // judgingOver judges a clean device with what is planted on it.
@@ -106,6 +108,37 @@ func TestScanDoesNotTakeNewsBack(t *testing.T) {
 	}
 	if o, err = j.whole(t.Context(), c); err != nil || !o.stocks {
 		t.Errorf("the next scan does not tell the packages: %v", err)
+	}
+}
+
+// TestKeepDoesNotTakeNewsBack reads the packages alone between the end of a scan and its being
+// remembered: the older inventory must not become the newest.
+func TestKeepDoesNotTakeNewsBack(t *testing.T) {
+	t.Parallel()
+	root := smallSystem(t, 1)
+	b := newBench(t, root)
+	d, err := newDaemon(b.machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.vault.close()
+	if _, err := d.scanWhole(t.Context(), "first"); err != nil {
+		t.Fatal(err)
+	}
+	o, err := d.judging.whole(t.Context(), d.set.Load().criteria)
+	if err != nil || !o.stocks {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	replace(t, root, "/var/lib/dpkg/status", stanza("pkg0", "2.0-1"))
+	if err := d.inventory(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.keep(o); err != nil {
+		t.Fatal(err)
+	}
+	known, err := fromStore(d.vault, (*store.Store).Packages)
+	if err != nil || len(known) != 1 || !strings.Contains(string(known[0].Body), "2.0-1") {
+		t.Errorf("%s, %v", known, err)
 	}
 }
 

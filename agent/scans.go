@@ -198,7 +198,7 @@ func (d *daemon) keep(o outcome) (ch store.Changes, err error) {
 		if err != nil {
 			return err
 		}
-		if o.stocks {
+		if d.judging.news(o) {
 			if scan.Inventory, err = toInventory(r); err != nil {
 				return err
 			}

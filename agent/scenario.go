@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"picket/scanner/rules"
 )
 
 // Limits of a scenario. It may come from anybody.
@@ -166,7 +168,7 @@ func (l *scenarioLoad) fields(n *yaml.Node, read map[string]func(*yaml.Node)) ma
 		switch {
 		case l.fancy(key, "") || l.fancy(value, key.Value):
 		case key.Kind != yaml.ScalarNode || do == nil:
-			l.problem(l.line(key.Line), "", "unknown key %s%s", quoted(key.Value), nearest(key.Value, known))
+			l.problem(l.line(key.Line), "", "unknown key %s%s", quoted(key.Value), rules.DidYouMean(key.Value, known))
 		case got[key.Value]:
 			l.problem(l.line(key.Line), key.Value, "%s is there already", key.Value)
 		default:
