@@ -122,7 +122,7 @@ func TestKeepDoesNotTakeNewsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.vault.close()
-	if _, err := d.scanWhole(t.Context(), "first"); err != nil {
+	if _, err := d.scanWhole(t.Context(), "first", d.set.Load().criteria); err != nil {
 		t.Fatal(err)
 	}
 	o, err := d.judging.whole(t.Context(), d.set.Load().criteria)
