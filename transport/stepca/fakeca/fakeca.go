@@ -145,11 +145,16 @@ func (ca *CA) Token(device string, sans []string, more Claims) string {
 		}
 		c[k] = v
 	}
-	head, _ := json.Marshal(map[string]string{"alg": "ES256", "kid": "tests", "typ": "JWT"})
+	return SignToken(ca.provisioner, "tests", c)
+}
+
+// SignToken makes a token as `step ca token` does, with the key of a provisioner of step-ca.
+func SignToken(key *ecdsa.PrivateKey, kid string, c Claims) string {
+	head, _ := json.Marshal(map[string]string{"alg": "ES256", "kid": kid, "typ": "JWT"})
 	body, _ := json.Marshal(c)
 	text := base64.RawURLEncoding.EncodeToString(head) + "." + base64.RawURLEncoding.EncodeToString(body)
 	sum := sha256.Sum256([]byte(text))
-	r, s, _ := ecdsa.Sign(rand.Reader, ca.provisioner, sum[:])
+	r, s, _ := ecdsa.Sign(rand.Reader, key, sum[:])
 	raw := make([]byte, 64)
 	r.FillBytes(raw[:32])
 	s.FillBytes(raw[32:])
