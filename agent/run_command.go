@@ -94,11 +94,10 @@ func hostMachine(which *configFlags, log io.Writer) machine {
 				logger.Debug("telling the service manager", "error", err)
 			}
 		},
-		boot:     bootID(),
-		version:  version(),
-		built:    buildTime(),
-		sink:     func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
-		upstream: func(Config) Sink { return nil },
+		boot:    bootID(),
+		version: version(),
+		built:   buildTime(),
+		sink:    func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
 	}
 }
 

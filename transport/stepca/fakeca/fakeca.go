@@ -161,6 +161,9 @@ func SignToken(key *ecdsa.PrivateKey, kid string, c Claims) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(raw)
 }
 
+// unauthorized is all that step-ca says of a token that is not taken, and of a revoked certificate.
+const unauthorized = "The request lacked necessary authorization to be completed. Please see the certificate authority logs for more info."
+
 func refuse(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -220,10 +223,10 @@ func (ca *CA) sign(w http.ResponseWriter, r *http.Request) {
 	now := ca.now().Unix()
 	switch err := jwt(body.OTT, &ca.provisioner.PublicKey, &c); {
 	case err != nil, c.Aud != ca.URL+"/1.0/sign", now > c.Exp+60, now < c.NBF-60:
-		refuse(w, http.StatusUnauthorized, "The request lacked necessary authorization to be completed. Please see the certificate authority logs for more info.")
+		refuse(w, http.StatusUnauthorized, unauthorized)
 		return
 	case ca.used[c.JTI]:
-		refuse(w, http.StatusUnauthorized, "token already used")
+		refuse(w, http.StatusUnauthorized, unauthorized)
 		return
 	}
 	ca.used[c.JTI] = true
@@ -277,7 +280,7 @@ func (ca *CA) renew(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if ca.Revoked[old.SerialNumber.String()] {
-		refuse(w, http.StatusUnauthorized, "authority.authorizeRenew: certificate has been revoked")
+		refuse(w, http.StatusUnauthorized, unauthorized)
 		return
 	}
 	if ca.now().After(old.NotAfter) && !ca.AfterExpiry {
