@@ -348,6 +348,7 @@ func (d *daemon) takeUp() {
 	if r := d.judging.report(); r != nil {
 		d.upkeep(r)
 	}
+	d.ship.hurry()
 }
 
 // runRenew keeps the certificate good.
