@@ -165,6 +165,7 @@ type event struct {
 		Agent    bool            `json:"agent"`
 		Snapshot json.RawMessage `json:"snapshot"`
 	} `json:"unmapped"`
+	raw []byte
 }
 
 // delivered reads the file of events, older turns first.
@@ -190,6 +191,7 @@ func (b *bench) delivered(t testing.TB) []event {
 			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 				t.Fatalf("%s: %v in %q", name, err, lines.Text())
 			}
+			e.raw = bytes.Clone(lines.Bytes())
 			out = append(out, e)
 		}
 		f.Close()

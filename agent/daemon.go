@@ -45,8 +45,9 @@ type machine struct {
 	version string
 	built   time.Time // when this program was made; zero when not known
 	sink    func(Config) Sink
-	// upstream gives where events go beside the file, nil for nowhere; a nil function goes by the enrolment.
+	// upstream gives where events go beside the file; nil where the device is not enrolled.
 	upstream func(Config) Sink
+	dial     dialFunc // into the network, for the network probe; nil asks nothing of it
 }
 
 // settled is a configuration in effect, and what it names.
@@ -73,6 +74,7 @@ type daemon struct {
 	set     atomic.Pointer[settled]
 	ledger  *ledger
 	when    schedule
+	probing *probing
 
 	scans, looks atomic.Int64 // whole scans, and looks at parts
 	scanning     atomic.Bool  // a whole scan is under way
@@ -98,13 +100,13 @@ func newDaemon(m machine) (*daemon, error) {
 	d.when.chance = m.chance
 	d.set.Store(&settled{c, from, crit})
 	d.judging = &judging{open: m.open, collectors: facts.Collectors(), now: m.clock.wall, meter: d.ledger.meter}
+	if d.probing = newProbing(); m.dial != nil {
+		d.judging.inputs = inputs{scanner.SourceNetworkProbe: d.probing.input}
+	}
 	d.vault = &vault{dir: c.StateDir, log: m.log, warn: warn, opts: store.Options{
 		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall, Uptime: m.clock.awake, Rand: m.entropy}}
 	d.member = newMembership(c.StateDir, m, warn)
 	d.member.read() // what is wrong with it is a warning
-	if d.upstream == nil {
-		d.upstream = d.enrolledUpstream
-	}
 	d.ship = newShipper(d.vault, warn, m)
 	if err := d.vault.open(); err != nil {
 		return nil, &hinted{err, "stop it first: 'picket service stop', or by its process id"}
@@ -140,6 +142,7 @@ func (d *daemon) actors() []actor {
 		{"inventory", d.runInventory},
 		{"watch", d.runWatch},
 		{"sample", d.runSample},
+		{"probe", d.runProbe},
 		{"ship", d.runShip},
 	}
 }
@@ -170,13 +173,9 @@ func (d *daemon) checkRights() {
 // runShip delivers to the file that the configuration names, and upstream.
 func (d *daemon) runShip(ctx context.Context) error {
 	for ctx.Err() == nil {
-		c, id := d.config(), d.member.identity()
+		c := d.config()
 		sink, up := d.sink(c), d.upstream(c)
 		part, stop := context.WithCancel(ctx)
-		left := d.member.changed.tell(stop) // another certificate, or another place
-		if d.member.identity() != id {
-			stop()
-		}
 		gone := d.reloads.tell(func() {
 			if now := d.config(); now.SinkFile != c.SinkFile || now.SinkSize != c.SinkSize {
 				stop()
@@ -184,7 +183,6 @@ func (d *daemon) runShip(ctx context.Context) error {
 		})
 		err := d.ship.run(part, sink, up)
 		gone()
-		left()
 		stop()
 		for _, one := range []Sink{sink, up} {
 			if closer, ok := one.(io.Closer); ok {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -94,10 +95,12 @@ func hostMachine(which *configFlags, log io.Writer) machine {
 				logger.Debug("telling the service manager", "error", err)
 			}
 		},
-		boot:    bootID(),
-		version: version(),
-		built:   buildTime(),
-		sink:    func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		boot:     bootID(),
+		version:  version(),
+		built:    buildTime(),
+		sink:     func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		upstream: func(Config) Sink { return nil },
+		dial:     (&net.Dialer{}).DialContext,
 	}
 }
 

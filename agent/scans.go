@@ -84,6 +84,7 @@ func (d *daemon) scanWhole(ctx context.Context, why string, c *criteria) (scanSu
 	}
 	d.warn.clear(warnScanFailed)
 	d.when.scanned(d.clock.boot())
+	d.probing.wake()
 	ch, err := d.keep(o)
 	d.upkeep(o.report)
 	d.seen()

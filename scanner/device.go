@@ -134,6 +134,9 @@ const (
 	// SourceNetworkHistory is a JSON object probe.NetworkHistory: what is remembered of networks.
 	// No device has it: whoever scans again and again answers it (the agent, from its store).
 	SourceNetworkHistory Source = "network-history"
+	// SourceNetworkProbe is a JSON object probe.NetworkProbes: what was learnt by asking a host
+	// through the network. No device has it either: the agent asks, and answers it to its scans.
+	SourceNetworkProbe Source = "network-probe"
 )
 
 // Dumpsys is the source of the text that `dumpsys SERVICE` prints on Android.

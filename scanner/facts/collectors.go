@@ -65,6 +65,7 @@ func Collectors() []scanner.Collector {
 		interfacesCollector(),
 		routesCollector(),
 		neighboursCollector(),
+		networkProbesCollector(),
 		processesCollector(),
 		mappingsCollector(),
 		socketsCollector(),

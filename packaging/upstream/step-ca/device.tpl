@@ -1,7 +1,0 @@
-{
-	"subject": {"commonName": {{ toJson .Subject.CommonName }}},
-	"sans": {{ toJson .SANs }},
-	"keyUsage": ["digitalSignature"],
-	"extKeyUsage": ["clientAuth"],
-	"crlDistributionPoints": [{{ toJson .crl }}]
-}
