@@ -45,7 +45,7 @@ type machine struct {
 	version string
 	built   time.Time // when this program was made; zero when not known
 	sink    func(Config) Sink
-	// upstream gives where events go beside the file; nil where the device is not enrolled.
+	// upstream gives where events go beside the file, nil for nowhere; a nil function goes by the enrolment.
 	upstream func(Config) Sink
 	dial     dialFunc // into the network, for the network probe; nil asks nothing of it
 }
@@ -107,6 +107,9 @@ func newDaemon(m machine) (*daemon, error) {
 		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall, Uptime: m.clock.awake, Rand: m.entropy}}
 	d.member = newMembership(c.StateDir, m, warn)
 	d.member.read() // what is wrong with it is a warning
+	if d.upstream == nil {
+		d.upstream = d.enrolledUpstream
+	}
 	d.ship = newShipper(d.vault, warn, m)
 	if err := d.vault.open(); err != nil {
 		return nil, &hinted{err, "stop it first: 'picket service stop', or by its process id"}
@@ -173,9 +176,13 @@ func (d *daemon) checkRights() {
 // runShip delivers to the file that the configuration names, and upstream.
 func (d *daemon) runShip(ctx context.Context) error {
 	for ctx.Err() == nil {
-		c := d.config()
+		c, id := d.config(), d.member.identity()
 		sink, up := d.sink(c), d.upstream(c)
 		part, stop := context.WithCancel(ctx)
+		left := d.member.changed.tell(stop) // another certificate, or another place
+		if d.member.identity() != id {
+			stop()
+		}
 		gone := d.reloads.tell(func() {
 			if now := d.config(); now.SinkFile != c.SinkFile || now.SinkSize != c.SinkSize {
 				stop()
@@ -183,6 +190,7 @@ func (d *daemon) runShip(ctx context.Context) error {
 		})
 		err := d.ship.run(part, sink, up)
 		gone()
+		left()
 		stop()
 		for _, one := range []Sink{sink, up} {
 			if closer, ok := one.(io.Closer); ok {

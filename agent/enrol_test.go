@@ -77,7 +77,7 @@ func TestEnrol(t *testing.T) {
 	}
 	spent := order
 	spent.place.CA.Roots = ""
-	if _, _, err := e.enrol(t.Context(), spent); !errors.As(err, new(*enrolRefused)) || !strings.Contains(err.Error(), "token already used") {
+	if _, _, err := e.enrol(t.Context(), spent); !errors.As(err, new(*enrolRefused)) || !strings.Contains(err.Error(), "the token was not taken: the CA answered 401") {
 		t.Errorf("a token used twice: %v", err)
 	}
 	if now, err := loadIdentity(e.dir); err != nil || !now.leaf().Equal(next.leaf()) {

@@ -45,12 +45,14 @@ type membership struct {
 	wake    chan struct{}            // has room for one
 	changed reloads                  // told after each change
 
-	mu      sync.Mutex
-	stamp   fileStamp
-	due     time.Time // of the next renewal or try, by the wall clock; zero for none
-	failed  int       // tries since the last that succeeded
-	tried   time.Time // the last
-	byOrder bool      // the upstream refused the certificate
+	renewing sync.Mutex // held for one try
+
+	mu     sync.Mutex
+	stamp  fileStamp
+	why    error     // why the record that is there cannot be used
+	due    time.Time // of the next renewal or try, by the wall clock; zero for none
+	failed int       // tries since the last that succeeded
+	tried  time.Time // the last
 }
 
 // fileStamp tells one content of a file from another.
@@ -79,15 +81,25 @@ func newMembership(dir string, m machine, warn *warnings) *membership {
 // identity is who the device is now; nil when it is not enrolled.
 func (m *membership) identity() *identity { return m.current.Load() }
 
-// refused says that the upstream did not take the certificate: it is renewed at once, but not
-// again and again.
-func (m *membership) refused() {
+// broken says why a record that is there cannot be used, and none is in use; nil otherwise.
+func (m *membership) broken() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if now := m.clock.wall(); now.Sub(m.tried).Abs() >= askedRenewal && m.identity() != nil {
-		m.byOrder = true
-		m.rouse()
+	if m.identity() != nil {
+		return nil
 	}
+	return m.why
+}
+
+// renewNow has the certificate renewed because the upstream did not take it, but not again and again.
+func (m *membership) renewNow(ctx context.Context) error {
+	m.mu.Lock()
+	soon := m.clock.wall().Sub(m.tried).Abs() < askedRenewal
+	m.mu.Unlock()
+	if soon || m.identity() == nil {
+		return nil
+	}
+	return m.renew(ctx)
 }
 
 func (m *membership) rouse() {
@@ -116,7 +128,7 @@ func (m *membership) read() error {
 	if errors.Is(err, fs.ErrNotExist) && m.stamp.file == nil {
 		id, err = nil, nil
 	}
-	if err != nil {
+	if m.why = err; err != nil {
 		m.mu.Unlock()
 		m.warn.set(warnEnrolment, "enrolment", "the enrolment cannot be used: "+err.Error(), fixOf(err, "put it right, or enrol again: 'picket enrol --again'"))
 		return err
@@ -138,7 +150,7 @@ func fixOf(err error, otherwise string) string {
 // hold puts an identity into effect. It wants mu.
 func (m *membership) hold(id *identity) {
 	m.current.Store(id)
-	m.failed, m.byOrder, m.due = 0, false, time.Time{}
+	m.failed, m.due = 0, time.Time{}
 	if id == nil {
 		m.warn.clear(warnRenewal, warnCertificate)
 		return
@@ -176,7 +188,7 @@ func (m *membership) state() EnrolmentState {
 func (m *membership) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if m.isDue() {
-			m.renew(ctx)
+			m.renew(ctx) // what goes wrong is a warning
 			continue
 		}
 		m.mu.Lock()
@@ -193,26 +205,28 @@ func (m *membership) run(ctx context.Context) error {
 func (m *membership) isDue() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.identity() == nil {
-		return false
-	}
-	return m.byOrder || !m.due.IsZero() && !m.clock.wall().Before(m.due)
+	return m.identity() != nil && !m.due.IsZero() && !m.clock.wall().Before(m.due)
 }
 
 // renew tries once.
-func (m *membership) renew(ctx context.Context) {
+func (m *membership) renew(ctx context.Context) error {
+	m.renewing.Lock()
+	defer m.renewing.Unlock()
 	id := m.identity()
+	if id == nil {
+		return nil
+	}
 	next, err := enroller{dir: m.dir, now: m.clock.wall}.renew(ctx, id)
 	if ctx.Err() != nil {
-		return
+		return ctx.Err()
 	}
 	now := m.clock.wall()
 	m.mu.Lock()
-	m.tried, m.byOrder = now, false
+	m.tried = now
 	if err != nil {
 		m.failing(id, err, now)
 		m.mu.Unlock()
-		return
+		return err
 	}
 	m.stamp = stampOf(filepath.Join(m.dir, enrolmentName))
 	if m.failed > 0 {
@@ -222,6 +236,7 @@ func (m *membership) renew(ctx context.Context) {
 	m.log.Info("certificate renewed", "until", stamp(next.leaf().NotAfter))
 	m.mu.Unlock()
 	m.changed.all()
+	return nil
 }
 
 // failing says what a failure means, and when to try again. It wants mu.
@@ -333,6 +348,7 @@ func (d *daemon) takeUp() {
 	if r := d.judging.report(); r != nil {
 		d.upkeep(r)
 	}
+	d.ship.hurry()
 }
 
 // runRenew keeps the certificate good.

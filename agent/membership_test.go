@@ -149,7 +149,9 @@ func TestRevokedIsNotRenewed(t *testing.T) {
 	t.Parallel()
 	m := newMember(t)
 	m.change(func(ca *fakeca.CA) { ca.Revoked[m.identity().leaf().SerialNumber.String()] = true })
-	m.refused()
+	if err := m.renewNow(t.Context()); err == nil {
+		t.Error("renewed")
+	}
 	m.runFor(t, day)
 	if m.issued() != 1 || m.codes() != warnRenewal || !strings.Contains(m.warn.all()[0].Text, "revoked") {
 		t.Errorf("%d certificates, warnings %+v", m.issued(), m.warn.all())
@@ -167,8 +169,10 @@ func TestUpstreamsRefusalRenews(t *testing.T) {
 	t.Parallel()
 	m := newMember(t)
 	for range 60 {
-		m.refused()
-		m.runFor(t, time.Minute)
+		if err := m.renewNow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		m.clock.advance(time.Minute)
 	}
 	if n := m.issued(); n < 2 || n > 8 {
 		t.Errorf("%d certificates in an hour of refusals", n)
@@ -188,8 +192,9 @@ func TestRenewalTakesNoOtherCertificate(t *testing.T) {
 		m := newMember(t)
 		before := m.identity().leaf()
 		m.change(func(ca *fakeca.CA) { ca.Shape = c.shape })
-		m.refused()
-		m.runFor(t, time.Second)
+		if err := m.renewNow(t.Context()); err == nil {
+			t.Errorf("%s: renewed", name)
+		}
 		if w := m.warn.all(); len(w) != 1 || !strings.Contains(w[0].Text, c.want) || !m.identity().leaf().Equal(before) {
 			t.Errorf("%s: warnings %+v", name, w)
 		}

@@ -95,12 +95,11 @@ func hostMachine(which *configFlags, log io.Writer) machine {
 				logger.Debug("telling the service manager", "error", err)
 			}
 		},
-		boot:     bootID(),
-		version:  version(),
-		built:    buildTime(),
-		sink:     func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
-		upstream: func(Config) Sink { return nil },
-		dial:     (&net.Dialer{}).DialContext,
+		boot:    bootID(),
+		version: version(),
+		built:   buildTime(),
+		sink:    func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		dial:    (&net.Dialer{}).DialContext,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"picket/scanner"
@@ -49,6 +50,8 @@ type shipper struct {
 	chance func() float64 // from 0 to below 1
 	wake   chan struct{}  // has room for one; the outbox has grown
 
+	hurried atomic.Bool // what waits may not wait any longer
+
 	file, up *lane
 
 	// What waits for the upstream, as far as it was looked at.
@@ -72,6 +75,12 @@ func (s *shipper) more() {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// hurry has all that waits sent now: somebody has just enrolled the device and wants to see it.
+func (s *shipper) hurry() {
+	s.hurried.Store(true)
+	s.more()
 }
 
 // run ships until ctx ends. Between two events it sleeps. New events do not make a failing
@@ -99,6 +108,7 @@ func (s *shipper) round(ctx context.Context, file, up Sink) time.Duration {
 		return s.file.until
 	}
 	s.try(ctx, s.file, func() error { return s.record(ctx, file) })
+	s.urgent = s.hurried.Swap(false) || s.urgent
 	if err := s.look(); err == nil && s.ripe() {
 		s.try(ctx, s.up, func() error { return s.all(ctx, s.after(up)) })
 	}

@@ -145,16 +145,24 @@ func (ca *CA) Token(device string, sans []string, more Claims) string {
 		}
 		c[k] = v
 	}
-	head, _ := json.Marshal(map[string]string{"alg": "ES256", "kid": "tests", "typ": "JWT"})
+	return SignToken(ca.provisioner, "tests", c)
+}
+
+// SignToken makes a token as `step ca token` does, with the key of a provisioner of step-ca.
+func SignToken(key *ecdsa.PrivateKey, kid string, c Claims) string {
+	head, _ := json.Marshal(map[string]string{"alg": "ES256", "kid": kid, "typ": "JWT"})
 	body, _ := json.Marshal(c)
 	text := base64.RawURLEncoding.EncodeToString(head) + "." + base64.RawURLEncoding.EncodeToString(body)
 	sum := sha256.Sum256([]byte(text))
-	r, s, _ := ecdsa.Sign(rand.Reader, ca.provisioner, sum[:])
+	r, s, _ := ecdsa.Sign(rand.Reader, key, sum[:])
 	raw := make([]byte, 64)
 	r.FillBytes(raw[:32])
 	s.FillBytes(raw[32:])
 	return text + "." + base64.RawURLEncoding.EncodeToString(raw)
 }
+
+// unauthorized is all that step-ca says of a token that is not taken, and of a revoked certificate.
+const unauthorized = "The request lacked necessary authorization to be completed. Please see the certificate authority logs for more info."
 
 func refuse(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "application/json")
@@ -215,10 +223,10 @@ func (ca *CA) sign(w http.ResponseWriter, r *http.Request) {
 	now := ca.now().Unix()
 	switch err := jwt(body.OTT, &ca.provisioner.PublicKey, &c); {
 	case err != nil, c.Aud != ca.URL+"/1.0/sign", now > c.Exp+60, now < c.NBF-60:
-		refuse(w, http.StatusUnauthorized, "The request lacked necessary authorization to be completed. Please see the certificate authority logs for more info.")
+		refuse(w, http.StatusUnauthorized, unauthorized)
 		return
 	case ca.used[c.JTI]:
-		refuse(w, http.StatusUnauthorized, "token already used")
+		refuse(w, http.StatusUnauthorized, unauthorized)
 		return
 	}
 	ca.used[c.JTI] = true
@@ -272,7 +280,7 @@ func (ca *CA) renew(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if ca.Revoked[old.SerialNumber.String()] {
-		refuse(w, http.StatusUnauthorized, "authority.authorizeRenew: certificate has been revoked")
+		refuse(w, http.StatusUnauthorized, unauthorized)
 		return
 	}
 	if ca.now().After(old.NotAfter) && !ca.AfterExpiry {

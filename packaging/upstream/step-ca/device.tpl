@@ -1,0 +1,7 @@
+{
+	"subject": {"commonName": {{ toJson .Subject.CommonName }}},
+	"sans": {{ toJson .SANs }},
+	"keyUsage": ["digitalSignature"],
+	"extKeyUsage": ["clientAuth"],
+	"crlDistributionPoints": [{{ toJson .crl }}]
+}
