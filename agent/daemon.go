@@ -52,7 +52,8 @@ type machine struct {
 
 // settled is a configuration in effect, and what it names.
 type settled struct {
-	config   Config
+	local    Config // as it was read
+	config   Config // within the policy's bounds
 	from     Origins
 	criteria *criteria
 }
@@ -90,15 +91,18 @@ func newDaemon(m machine) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	crit, err := packed(func() (*criteria, error) { return loadCriteria(c) })
+	crit, lost, err := criteriaNow(c)
 	if err != nil {
 		return nil, err
 	}
+	local := c
+	c = crit.policy.bound(c)
 	setLevel(m.level, c.LogLevel)
 	warn := newWarnings(m.log, m.clock.wall)
 	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, todo: newBacklog(m.clock), stock: make(chan struct{}, 1), ledger: newLedger(), budget: newBudget(c.CPUBudget, m.clock.awake)}
 	d.when.chance = m.chance
-	d.set.Store(&settled{c, from, crit})
+	d.set.Store(&settled{local, c, from, crit})
+	d.lostUpdates(lost)
 	d.judging = &judging{open: m.open, collectors: facts.Collectors(), now: m.clock.wall, meter: d.ledger.meter}
 	if d.probing = newProbing(); m.dial != nil {
 		d.judging.inputs = inputs{scanner.SourceNetworkProbe: d.probing.input}
@@ -250,16 +254,22 @@ func (d *daemon) reload() ([]string, error) {
 	d.tell("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", d.clock.awake().Microseconds()))
 	defer d.tell(notifyReady)
 	c, from, err := d.load()
-	var crit *criteria
+	var (
+		crit *criteria
+		lost error
+	)
 	if err == nil {
-		crit, err = packed(func() (*criteria, error) { return loadCriteria(c) })
+		crit, lost, err = criteriaNow(c)
 	}
 	if err != nil {
 		d.warn.set(warnConfigRefused, "config", "the new configuration is not used: "+err.Error(), "see 'picket config check'; the old one stays in effect")
 		return nil, fmt.Errorf("the old configuration stays: %w", err)
 	}
 	d.warn.clear(warnConfigRefused)
+	d.lostUpdates(lost)
 	old := d.config()
+	local := c
+	c = crit.policy.bound(c)
 	changes := Changes(old, c)
 	for i, change := range changes {
 		if slices.ContainsFunc(restartKeys, func(k string) bool { return len(change) > len(k) && change[:len(k)+1] == k+":" }) {
@@ -267,11 +277,8 @@ func (d *daemon) reload() ([]string, error) {
 		}
 	}
 	c.StateDir, c.Socket, c.SocketGroup, c.OutboxSize, c.OutboxAge = old.StateDir, old.Socket, old.SocketGroup, old.OutboxSize, old.OutboxAge
-	d.set.Store(&settled{c, from, crit})
-	d.budget.setShare(c.CPUBudget)
-	setLevel(d.level, c.LogLevel)
+	d.settle(settled{local, c, from, crit})
 	d.log.Info("configuration loaded", "changes", changes)
-	d.reloads.all()
 	d.todo.all("reload", nil) // the files that it names may have changed too
 	return changes, nil
 }

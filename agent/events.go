@@ -19,6 +19,7 @@ import (
 type eventMaker struct {
 	meta    report.EventMeta  // without UID and Time
 	ignored map[string]string // why, by key of the finding
+	send    sending
 	made    [][]byte
 }
 
@@ -27,7 +28,9 @@ func (m *eventMaker) encode(c store.Change) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", c.Kind, c.Key, err)
 	}
-	m.made = append(m.made, body)
+	if body != nil {
+		m.made = append(m.made, body)
+	}
 	return body, nil
 }
 
@@ -37,11 +40,11 @@ func (m *eventMaker) body(c store.Change) ([]byte, error) {
 	case store.Opened, store.Updated, store.Resolved:
 		return bodyOf(m.finding(meta, c.Kind, c.Finding))
 	case store.PackageAdded:
-		return packageEvent(meta, nil, c.Package)
+		return m.packageEvent(meta, nil, c.Package)
 	case store.PackageUpdated:
-		return packageEvent(meta, c.WasPackage, c.Package)
+		return m.packageEvent(meta, c.WasPackage, c.Package)
 	case store.PackageRemoved:
-		return packageEvent(meta, c.Package, nil)
+		return m.packageEvent(meta, c.Package, nil)
 	case store.Ignored, store.IgnoreEnded:
 		return m.ignore(meta, c)
 	case store.LossesTold:
@@ -60,12 +63,16 @@ func (m *eventMaker) of(id string, at time.Time) report.EventMeta {
 
 func bodyOf(e report.Event, err error) ([]byte, error) { return e.Body, err }
 
+// finding makes the event of a finding; one without a body where it may not be sent.
 func (m *eventMaker) finding(meta report.EventMeta, kind store.Kind, open *store.OpenFinding) (report.Event, error) {
 	f, err := openFinding(open)
-	if err != nil {
+	if err == nil {
+		f, err = m.send.finding(f, kind == store.Resolved)
+	}
+	if err != nil || f == nil {
 		return report.Event{}, err
 	}
-	s := report.FindingState{Activity: report.Updated, FirstSeen: open.Since, LastSeen: meta.Time, Ignored: m.ignored[open.Key]}
+	s := report.FindingState{Activity: report.Updated, FirstSeen: open.Since, LastSeen: meta.Time, Ignored: m.send.scrub(m.ignored[open.Key])}
 	switch kind {
 	case store.Opened:
 		s.Activity, s.FirstSeen = report.Created, meta.Time
@@ -95,7 +102,7 @@ func keptPackage(p *store.Package) (*facts.Package, error) {
 	return out, nil
 }
 
-func packageEvent(meta report.EventMeta, before, after *store.Package) ([]byte, error) {
+func (m *eventMaker) packageEvent(meta report.EventMeta, before, after *store.Package) ([]byte, error) {
 	was, err := keptPackage(before)
 	if err != nil {
 		return nil, err
@@ -103,6 +110,9 @@ func packageEvent(meta report.EventMeta, before, after *store.Package) ([]byte, 
 	now, err := keptPackage(after)
 	if err != nil {
 		return nil, err
+	}
+	if m.send.holdsPackage(was) || m.send.holdsPackage(now) {
+		return nil, nil
 	}
 	return bodyOf(report.PackageEvent(meta, was, now))
 }
@@ -117,14 +127,21 @@ func (m *eventMaker) ignore(meta report.EventMeta, c store.Change) ([]byte, erro
 			why = "no reason given"
 		}
 	}
+	if m.send.mode == sendLevelOnly {
+		return nil, nil
+	}
 	if c.Finding == nil {
 		return bodyOf(report.AgentEvent(meta, report.AgentState{Activity: report.AgentTold, Severity: scanner.Informational,
-			Message: c.Kind.String() + ": finding " + c.Key, Rest: map[string]any{"finding": c.Key, "why": c.Ignore.Why, "by": c.Ignore.By}}))
+			Message: c.Kind.String() + ": finding " + m.send.keyOf(c.Key), Rest: map[string]any{"finding": m.send.keyOf(c.Key), "why": m.send.scrub(c.Ignore.Why), "by": c.Ignore.By}}))
 	}
 	f, err := openFinding(c.Finding)
+	if err == nil {
+		f, err = m.send.finding(f, false)
+	}
 	if err != nil {
 		return nil, err
 	}
+	why = m.send.scrub(why)
 	return bodyOf(report.FindingEvent(meta, report.FindingState{Activity: report.Updated, FirstSeen: c.Finding.Since, LastSeen: c.Finding.Changed, Ignored: why}, f))
 }
 
@@ -151,7 +168,9 @@ func (m *eventMaker) part(meta report.EventMeta, p *store.Part) ([]byte, error) 
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, e.Body)
+		if e.Body != nil {
+			lines = append(lines, e.Body)
+		}
 	}
 	meta.UID = uid
 	inv := report.Inventory{}
@@ -160,7 +179,9 @@ func (m *eventMaker) part(meta report.EventMeta, p *store.Part) ([]byte, error) 
 		if err != nil {
 			return nil, err
 		}
-		inv.Packages = append(inv.Packages, *one)
+		if !m.send.holdsPackage(one) {
+			inv.Packages = append(inv.Packages, *one)
+		}
 	}
 	if len(inv.Packages) > 0 {
 		err := report.InventoryEvents(meta, inv, func(e report.Event) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -239,7 +240,12 @@ func startIndicators(paths []string) *indicatorLoad {
 // readIndicators reads lists. One that cannot be read fails the scan; without it "nothing found"
 // would say too much.
 func readIndicators(paths []string) (*indicators.Index, error) {
-	set, err := indicators.Load(paths...)
+	return readIndicatorsWith(nil, "", paths)
+}
+
+// readIndicatorsWith reads the lists of a tree that has a name, too; nil is none.
+func readIndicatorsWith(tree fs.FS, name string, paths []string) (*indicators.Index, error) {
+	set, err := indicators.LoadWith(tree, name, paths...)
 	if err != nil {
 		return nil, &hinted{err, "see 'picket indicators check'"}
 	}

@@ -13,6 +13,7 @@ import (
 	"picket/scanner/facts"
 	"picket/scanner/indicators"
 	"picket/scanner/rules"
+	"picket/transport/tuf"
 )
 
 // criteria is what a configuration says about how the device is judged. It is replaced as a
@@ -22,22 +23,10 @@ type criteria struct {
 	indicators *indicators.Index // nil when none are named
 	profile    string
 	digests    scanner.DigestMode
-}
-
-// loadCriteria loads the rules, allow lists and indicators that a configuration names.
-func loadCriteria(c Config) (*criteria, error) {
-	which := ruleFlags{dir: c.RulesDir, allow: c.Allow}
-	set, err := which.load()
-	if err != nil {
-		return nil, err
-	}
-	out := &criteria{rules: set, profile: c.Profile, digests: scanner.DigestMode(c.Digests)}
-	if len(c.Indicators) > 0 {
-		if out.indicators, err = readIndicators(c.Indicators); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	localRules bool     // a folder of the configuration
+	policy     *Policy  // nil when there is none
+	idle       []string // what of the policy says nothing here
+	updates    *tuf.Set // accepted; never nil
 }
 
 // judging scans the device, the whole of it or some tables, and keeps the last report up to date.

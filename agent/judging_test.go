@@ -22,7 +22,7 @@ func judgingOver(t *testing.T, scenarios ...string) (*judging, *criteria) {
 		files = overlay(files, readScenario(t, "testdata/planted/"+name+".txtar").planted)
 	}
 	dev := fixture(t, files)
-	c, err := loadCriteria(Config{Digests: "all"})
+	c, err := loadCriteria(Config{Digests: "all"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

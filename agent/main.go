@@ -112,7 +112,7 @@ which checks it could not make.`,
 	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(), indicatorsCommand(),
 		configCommand(), runCommand(), replayCommand(), serviceCommand(), enrolCommand(), unenrolCommand(),
 		statusCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
-		eventsCommand(), reloadCommand(), doctorCommand(),
+		eventsCommand(), reloadCommand(), doctorCommand(), updateCommand(), policyCommand(), publishCommand(),
 		versionCommand(), completionCommand(), manCommand())
 	return root
 }

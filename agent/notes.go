@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"picket/scanner"
+	"picket/scanner/facts"
 	"picket/scanner/report"
 	"picket/store"
 )
@@ -61,6 +62,13 @@ func (d *daemon) maker(st *store.Store) (*eventMaker, error) {
 		return nil, err
 	}
 	m := &eventMaker{ignored: map[string]string{}, meta: report.EventMeta{Version: d.version, Earliest: d.built, Device: report.DeviceRef{UID: uid, Info: d.device(st)}}}
+	var packages []facts.Package
+	if r := d.judging.report(); r != nil {
+		packages = packagesOf(r)
+	}
+	if m.send, err = sendingBy(d.set.Load().criteria.policy.send(), st, packages); err != nil {
+		return nil, err
+	}
 	for _, i := range ignores {
 		m.ignored[i.Key] = i.Why
 		if i.Why == "" {

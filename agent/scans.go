@@ -242,7 +242,9 @@ func (d *daemon) posture(st *store.Store, r *scanner.Report) error {
 			return err
 		}
 		// Whoever waits for access waits for this: it goes at once, as a grave finding does.
-		_, err = st.Queue("posture", uint8(scanner.High), m.own(func(meta report.EventMeta) (report.Event, error) { return report.PostureEvent(meta, before, now) }))
+		_, err = st.Queue("posture", uint8(scanner.High), m.own(func(meta report.EventMeta) (report.Event, error) {
+			return report.PostureEvent(meta, m.send.posture(before), m.send.posture(now))
+		}))
 		if err != nil {
 			return fmt.Errorf("telling the level: %w", err)
 		}
@@ -269,7 +271,7 @@ func (d *daemon) upkeep(r *scanner.Report) {
 			return err
 		}
 		_, err = st.Queue("device", uint8(scanner.Low), m.own(func(meta report.EventMeta) (report.Event, error) {
-			return report.DeviceEvent(meta, report.DeviceState{Level: r.Level, SetBy: r.SetBy, Coverage: r.Coverage})
+			return report.DeviceEvent(meta, m.send.device(r))
 		}))
 		if err != nil {
 			return err

@@ -91,6 +91,7 @@ func (d *daemon) status() Status {
 			s.Packages.Absent, s.Packages.Partial = r.Tables[i].Absent, r.Tables[i].Partial
 		}
 	}
+	s.Updates = updatesState(d.set.Load().criteria, d.clock.wall())
 	s.LastScan, s.NextScan = d.scanTimes(c)
 	d.storeStatus(&s)
 	s.Enrolment = d.member.state()

@@ -101,14 +101,8 @@ func (f *ruleFlags) load() (*rules.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range f.allow {
-		b, err := readSmall(name)
-		if err != nil {
-			return nil, fmt.Errorf("reading the allow list: %w", err)
-		}
-		if set, err = set.WithAllow(name, b); err != nil {
-			return nil, err
-		}
+	if set, err = withAllow(set, f.allow); err != nil {
+		return nil, err
 	}
 	for _, c := range f.only {
 		if !slices.Contains(rules.Categories(), c) {
@@ -117,6 +111,20 @@ func (f *ruleFlags) load() (*rules.Set, error) {
 	}
 	if len(f.only) > 0 {
 		set = set.Only(f.only)
+	}
+	return set, nil
+}
+
+// withAllow gives the rules with allow lists.
+func withAllow(set *rules.Set, files []string) (*rules.Set, error) {
+	for _, name := range files {
+		b, err := readSmall(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the allow list: %w", err)
+		}
+		if set, err = set.WithAllow(name, b); err != nil {
+			return nil, err
+		}
 	}
 	return set, nil
 }

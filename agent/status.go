@@ -25,6 +25,7 @@ type Status struct {
 	NextScan   *time.Time     `json:"next_scan,omitempty"` // nil while one runs
 	Packages   InventoryState `json:"packages"`
 	Enrolment  EnrolmentState `json:"enrolment"`
+	Updates    UpdateState    `json:"updates"`
 	Outbox     OutboxState    `json:"outbox"`
 	Store      StoreState     `json:"store"`
 	Warnings   []Warning      `json:"warnings"`

@@ -53,6 +53,7 @@ func showStatus(w io.Writer, s Status, now time.Time) error {
 	row("runs as", "%s", privilegesText(s.Privileges))
 	row("config", "%s", configUseText(s.Config))
 	row("enrolment", "%s", enrolmentText(&s.Enrolment, now))
+	row("updates", "%s", updatesText(s.Updates, now))
 	row("outbox", "%s", outboxText(s.Outbox, now))
 	row("store", "%s, %s", s.Store.File, bytesText(s.Store.Bytes))
 	row("costs", "%s", ownText(s.Own))
@@ -122,6 +123,24 @@ func configUseText(c ConfigUse) string {
 		text += "; the last reload was refused: " + c.Refused
 	}
 	return text
+}
+
+func updatesText(u UpdateState, now time.Time) string {
+	rules := u.Rules + " rules"
+	if u.RulesVersion != "" {
+		rules += " " + u.RulesVersion
+	}
+	if u.From == "" || u.Checked == nil || u.Fresh == nil {
+		return rules + ", no updates"
+	}
+	text := fmt.Sprintf("%s, targets %d from %s, looked %s ago", rules, u.Targets, u.From, agoText(now.Sub(*u.Checked)))
+	if u.PolicyVersion != "" {
+		text += ", policy " + u.PolicyVersion
+	}
+	if u.Stale {
+		return text + "; old since " + timeText(*u.Fresh)
+	}
+	return text + ", good until " + timeText(*u.Fresh)
 }
 
 func outboxText(o OutboxState, now time.Time) string {

@@ -72,7 +72,8 @@ type Change struct {
 }
 
 // Encode makes the body of an event, once, as it enters the outbox. It runs inside the
-// transaction and must not call the store.
+// transaction and must not call the store. A nil body is not to be sent: what changed is known all
+// the same, and nothing enters the outbox.
 type Encode func(Change) ([]byte, error)
 
 // queue gives the event its id and puts it into the outbox. An ErrRefused has changed nothing.
@@ -93,6 +94,10 @@ func (t *tx) queue(c Change, encode Encode) (Event, error) {
 	body, err := safely(encode, c)
 	if err != nil {
 		return Event{}, fmt.Errorf("%w: encode: %w", ErrRefused, err)
+	}
+	if body == nil { // its number is taken all the same: the history goes by it
+		t.st.seq, t.dirty = ev.Seq, true
+		return *ev, nil
 	}
 	if len(body) > maxBody {
 		return Event{}, fmt.Errorf("%w: an event of %d bytes", ErrRefused, len(body))

@@ -199,6 +199,34 @@ type Pinned struct {
 	From string    `json:"from"`
 	Root string    `json:"root"` // digest of the root that was pinned
 	At   time.Time `json:"at"`
+	// Enrolled says that it came with an enrolment, and goes with it.
+	Enrolled bool `json:"enrolled,omitempty"`
+}
+
+// Is reports whether this root and this address are what was pinned.
+func (p *Pinned) Is(root []byte, from string) bool { return p.Root == sumOf(root) && p.From == from }
+
+// Forget gives up what was pinned, and all that it vouched for.
+func Forget(dir string) error {
+	unlock, err := lock(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := forget(dir); err != nil {
+		return err
+	}
+	(&Client{Dir: dir}).sweep(&Set{})
+	return nil
+}
+
+func forget(dir string) error {
+	for _, name := range []string{"current.json", "pinned.json", "root.json", "timestamp.json", "snapshot.json", "targets.json"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("forgetting the old root: %w", err)
+		}
+	}
+	return nil
 }
 
 // Trust gives what was pinned in a folder, nil when nothing was.
@@ -220,7 +248,7 @@ func Trust(dir string) (*Pinned, error) {
 // Pin has a folder trust a root and fetch from an address. Another root than the pinned one
 // forgets all that the old one vouched for; the same root leaves what is known, so that pinning
 // again opens no way back to older files.
-func Pin(dir string, root []byte, from string, now time.Time) error {
+func Pin(dir string, root []byte, from string, enrolled bool, now time.Time) error {
 	if err := checkRoot(root); err != nil {
 		return err
 	}
@@ -230,13 +258,11 @@ func Pin(dir string, root []byte, from string, now time.Time) error {
 	}
 	defer unlock()
 	c := &Client{Dir: dir}
-	p := Pinned{from, sumOf(root), now.UTC().Truncate(time.Second)}
+	p := Pinned{from, sumOf(root), now.UTC().Truncate(time.Second), enrolled}
 	old, err := Trust(dir)
 	if err != nil || old == nil || old.Root != p.Root {
-		for _, name := range []string{"pinned.json", "current.json", "timestamp.json", "snapshot.json", "targets.json"} {
-			if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return fmt.Errorf("forgetting the old root: %w", err)
-			}
+		if err := forget(dir); err != nil {
+			return err
 		}
 		if err := c.writeBytes("root.json", root); err != nil {
 			return err

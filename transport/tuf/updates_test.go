@@ -110,7 +110,7 @@ func (p *publisher) device() *device {
 	d := &device{t: p.t, p: p, Client: &Client{Dir: p.t.TempDir(), Source: folder(p.Dir), Now: func() time.Time { return p.now }}}
 	root, err := os.ReadFile(filepath.Join(p.Dir, "1.root.json"))
 	must(p.t, err)
-	must(p.t, Pin(d.Dir, root, p.Dir, p.now))
+	must(p.t, Pin(d.Dir, root, p.Dir, false, p.now))
 	return d
 }
 
@@ -465,16 +465,16 @@ func TestPinAgain(t *testing.T) {
 	p.pack("two")
 	d := p.device()
 	d.take("two")
-	must(t, Pin(d.Dir, readFile(t, filepath.Join(p.Dir, "1.root.json")), old, p.now))
+	must(t, Pin(d.Dir, readFile(t, filepath.Join(p.Dir, "1.root.json")), old, false, p.now))
 	d.Source = folder(old)
 	d.refuses(Rollback, "two")
-	must(t, Pin(d.Dir, readFile(t, filepath.Join(other.Dir, "1.root.json")), other.Dir, p.now))
+	must(t, Pin(d.Dir, readFile(t, filepath.Join(other.Dir, "1.root.json")), other.Dir, false, p.now))
 	if s, err := Load(d.Dir); s != nil || err != nil {
 		t.Errorf("after another root was pinned: %v, %v", s, err)
 	}
 	d.Source = folder(other.Dir)
 	d.take("one")
-	if err := Pin(d.Dir, []byte("{}"), "", p.now); err == nil {
+	if err := Pin(d.Dir, []byte("{}"), "", false, p.now); err == nil {
 		t.Error("nonsense was pinned")
 	}
 }

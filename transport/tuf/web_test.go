@@ -257,7 +257,7 @@ func TestFullDisk(t *testing.T) {
 	d := p.device()
 	root := readFile(t, filepath.Join(p.Dir, "1.root.json"))
 	d.Dir = filepath.Join(small, "updates")
-	must(t, Pin(d.Dir, root, p.Dir, p.now))
+	must(t, Pin(d.Dir, root, p.Dir, false, p.now))
 	d.take("one")
 	p.refresh()
 	for range 2 {
