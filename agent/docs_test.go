@@ -21,6 +21,7 @@ func TestGeneratedDocs(t *testing.T) {
 		"../docs/tables.md":    tablesPage,
 		"../docs/catalogue.md": cataloguePage,
 		"../docs/config.md":    configPage,
+		"../docs/policy.md":    policyPage,
 	} {
 		var b bytes.Buffer
 		if err := write(&b); err != nil {
