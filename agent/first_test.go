@@ -72,7 +72,7 @@ func TestLooksReadWhatChanged(t *testing.T) {
 	t.Parallel()
 	root := systemWithTool(t, "\x7fELF as packaged")
 	tool := root + "/usr/bin/tool"
-	c, err := loadCriteria(Config{Digests: "all"})
+	c, err := loadCriteria(Config{Digests: "all"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

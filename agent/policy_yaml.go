@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"picket/scanner"
+	"picket/scanner/rules"
 )
 
 const (
@@ -85,7 +86,7 @@ func (l *policyLoad) fill(n *yaml.Node, v reflect.Value, path string) {
 		case key.Kind != yaml.ScalarNode:
 			l.problem(l.line(key.Line), path, "a key must be a plain name, not %s", shape(key))
 		case !known:
-			l.problem(l.line(key.Line), path, "unknown key %s%s", quoted(key.Value), nearest(key.Value, names))
+			l.problem(l.line(key.Line), path, "unknown key %s%s", quoted(key.Value), rules.DidYouMean(key.Value, names))
 		case given[key.Value]:
 			l.problem(l.line(key.Line), path, "%s is there twice", join(path, key.Value))
 		default:
