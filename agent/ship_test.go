@@ -57,10 +57,15 @@ func (f *fickle) works() {
 	f.err = nil
 }
 
-func queue(t *testing.T, v *vault, body string) {
+func queue(t testing.TB, v *vault, body string) {
+	t.Helper()
+	queueAs(t, v, body, body)
+}
+
+func queueAs(t testing.TB, v *vault, key, body string) {
 	t.Helper()
 	err := v.use(func(st *store.Store) error {
-		_, err := st.Queue(body, 1, func(store.Change) ([]byte, error) { return []byte(body), nil })
+		_, err := st.Queue(key, 1, func(store.Change) ([]byte, error) { return []byte(body), nil })
 		return err
 	})
 	if err != nil {

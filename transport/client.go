@@ -26,6 +26,8 @@ type Options struct {
 	Resolvers []netip.AddrPort
 	// Proxy is gone through; nil goes straight.
 	Proxy *url.URL
+	// Dial opens connections; nil is TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Now is the clock that certificates are held against; nil is the system's.
 	Now func() time.Time
 }
@@ -54,9 +56,12 @@ func NewClient(o Options) *http.Client {
 }
 
 func newClient(o Options, conf *tls.Config) *http.Client {
-	dialer := &net.Dialer{Timeout: dialTime, Resolver: newResolver(o.Resolvers)}
+	dial := o.Dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: dialTime, Resolver: newResolver(o.Resolvers)}).DialContext
+	}
 	t := &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            dial,
 		TLSClientConfig:        conf,
 		TLSHandshakeTimeout:    handshakeTime,
 		ResponseHeaderTimeout:  headerTime,

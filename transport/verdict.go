@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -61,25 +62,25 @@ func verdictOf(status int) Verdict {
 	return Unfit
 }
 
-// Alerts of TLS (RFC 8446, 6) by which a server refuses a client's certificate.
-func aboutCertificate(a tls.AlertError) bool {
-	switch a {
-	case 42, 43, 44, 45, 46, 48, 49, 116: // bad, unsupported, revoked, expired, unknown, unknown CA, access denied, required
-		return true
+// refusesUs tells whether a server's alert (RFC 8446, 6) is about the certificate that it was shown.
+// The alert's own type is not exported, its words are.
+func refusesUs(err error) bool {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return false
 	}
-	return false
+	about := []tls.AlertError{42, 43, 44, 45, 46, 48, 49, 116} // bad, unsupported, revoked, expired, unknown, unknown CA, access denied, required
+	return slices.ContainsFunc(about, func(a tls.AlertError) bool { return op.Err.Error() == a.Error() })
 }
 
 // failed makes an answer of an error that came in the place of one.
 func failed(err error) Answer {
-	var alert tls.AlertError
 	var verify *tls.CertificateVerificationError
-	var remote *net.OpError
 	plain := plainError(err)
 	switch {
 	case errors.As(err, &verify):
 		return Answer{Verdict: Distrusted, Err: fmt.Errorf("the upstream is not who it should be: %w", untrusted(verify))}
-	case errors.As(err, &remote) && remote.Op == "remote error" && errors.As(err, &alert) && aboutCertificate(alert):
+	case refusesUs(err):
 		return Answer{Verdict: Denied, Err: fmt.Errorf("the upstream refuses this device's certificate: %w", plain)}
 	}
 	return Answer{Verdict: Busy, Err: fmt.Errorf("no answer from the upstream: %w", plain)}
