@@ -1,0 +1,294 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"picket/store"
+	"picket/transport"
+)
+
+// sent makes n events of a store, with a snapshot part of two lines at the end.
+func sentEvents(n int) (out []store.Event, lines []string) {
+	for i := range n {
+		body := fmt.Sprintf(`{"time":1700000000000,"class_uid":2004,"severity_id":4,"metadata":{"uid":"m%d"},"finding_info":{"uid":"f%d"},"n":%d}`, i, i, i)
+		if i == n-1 {
+			body += "\n" + `{"metadata":{"uid":"part"}}`
+		}
+		out = append(out, store.Event{ID: fmt.Sprintf("id%d", i), Seq: uint64(i + 1), Body: []byte(body)})
+		lines = append(lines, strings.Split(body, "\n")...)
+	}
+	return out, lines
+}
+
+// TestSinkFindsTheBadRecord has a Collector refuse requests that hold some record, or that are large.
+func TestSinkFindsTheBadRecord(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		refuse func(bodies []string) int
+		bad    []string // ids that are set aside
+	}{
+		{"400", func(b []string) int { return has(b, `"n":5,`, `"n":5}`, 400) }, []string{"id5"}},
+		{"415", func(b []string) int { return has(b, `"n":0}`, `"n":17}`, 415) }, []string{"id0", "id17"}},
+		{"400 for the first and the last", func(b []string) int { return has(b, `"n":0}`, `"n":19}`, 400) }, []string{"id0", "id19"}},
+		{"413 above two", func(b []string) int {
+			if len(b) > 2 {
+				return 413
+			}
+			return 0
+		}, nil},
+		{"413 for one alone", func(b []string) int { return has(b, `"n":7}`, "-", 413) }, []string{"id7"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				up := newCollector(t)
+				up.answer = func(w io.Writer, r *http.Request) bool {
+					bodies, err := up.read(r, true)
+					if err != nil {
+						t.Error(err)
+					}
+					if status := c.refuse(bodies); status != 0 {
+						return reply(w, status, "text/plain", nil)
+					}
+					up.mu.Lock()
+					up.bodies = append(up.bodies, bodies...)
+					up.mu.Unlock()
+					return reply(w, 200, "application/x-protobuf", nil)
+				}
+				sink := up.sink(t)
+				defer sink.Close()
+				events, lines := sentEvents(20)
+				done := sink.Send(t.Context(), events)
+				if done.Err != nil {
+					t.Fatal(done.Err)
+				}
+				var refused []string
+				for id := range done.Refused {
+					refused = append(refused, id)
+				}
+				slices.Sort(refused)
+				slices.Sort(c.bad)
+				if !slices.Equal(refused, c.bad) || len(done.Delivered)+len(refused) != len(events) {
+					t.Errorf("refused %q, delivered %q", refused, done.Delivered)
+				}
+				for i, id := range c.bad {
+					var n int
+					fmt.Sscanf(id, "id%d", &n)
+					lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasSuffix(l, fmt.Sprintf(`"n":%d}`, n)) || n == 19 && strings.Contains(l, "part") })
+					_ = i
+				}
+				if got := up.got(); !slices.Equal(got, lines) {
+					t.Errorf("it got %q\nwant %q", got, lines)
+				}
+			})
+		})
+	}
+}
+
+func has(bodies []string, one, other string, status int) int {
+	if slices.ContainsFunc(bodies, func(b string) bool { return strings.Contains(b, one) || strings.Contains(b, other) }) {
+		return status
+	}
+	return 0
+}
+
+func TestSinkHalvesItsLimitAndGrowsAgain(t *testing.T) {
+	t.Parallel()
+	most := 40_000
+	var sizes []int
+	u := &upstreamSink{close: func() {}, limit: batchBytes, now: func() time.Duration { return time.Hour }}
+	u.send = func(_ context.Context, records []transport.Record) transport.Answer {
+		size := 0
+		for _, r := range records {
+			size += len(r.Body)
+		}
+		sizes = append(sizes, size)
+		if size > most {
+			return transport.Answer{Verdict: transport.TooLarge, Err: errors.New("too large")}
+		}
+		return transport.Answer{Verdict: transport.Taken}
+	}
+	if r := u.Send(t.Context(), events(0, 300, 1000)); r.Err != nil || len(r.Delivered) != 300 || len(r.Refused) > 0 {
+		t.Fatalf("%v, %d delivered", r.Err, len(r.Delivered))
+	}
+	refused := func() (n int) {
+		for _, s := range sizes {
+			if s > most {
+				n++
+			}
+		}
+		return n
+	}
+	if n := refused(); n > 10 {
+		t.Errorf("%d requests were too large: %v", n, sizes)
+	}
+	sizes = nil
+	if r := u.Send(t.Context(), events(0, 300, 1000)); r.Err != nil || refused() > 0 {
+		t.Errorf("it did not remember its limit: %v", sizes)
+	}
+	most = batchBytes
+	for range 100 {
+		u.Send(t.Context(), events(0, 100, 1000))
+	}
+	if u.limit != batchBytes {
+		t.Errorf("the limit stays at %d", u.limit)
+	}
+}
+
+func TestRecordsSayWhatQueriesLookFor(t *testing.T) {
+	t.Parallel()
+	e := store.Event{ID: "id", At: time.UnixMilli(5), Body: []byte(`{"time":1700000000123,"class_uid":2004,"severity_id":4,"metadata":{"uid":"m"},"finding_info":{"uid":"f"}}`)}
+	got := messageOf(e).records
+	if len(got) != 1 {
+		t.Fatalf("%d records", len(got))
+	}
+	r := got[0]
+	if r.UID != "m" || r.Class != 2004 || r.Severity != 4 || r.Finding != "f" || !r.Time.Equal(time.UnixMilli(1700000000123)) || !r.Observed.Equal(e.At) || string(r.Body) != string(e.Body) {
+		t.Errorf("%+v", r)
+	}
+	e.Body = []byte("no JSON")
+	if r := messageOf(e).records[0]; r.UID != "id" || !r.Time.Equal(e.At) || string(r.Body) != "no JSON" {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestSinkRenewsOnceInAWhile: a refusal has the certificate renewed, but not each.
+func TestSinkRenewsOnceInAWhile(t *testing.T) {
+	t.Parallel()
+	now, renewed := time.Hour, 0
+	u := &upstreamSink{limit: batchBytes, now: func() time.Duration { return now }, renew: func(context.Context) error { renewed++; return nil }}
+	u.send = func(context.Context, []transport.Record) transport.Answer {
+		return transport.Answer{Verdict: transport.Denied, Err: errors.New("the upstream answered 403 Forbidden")}
+	}
+	one, _ := sentEvents(1)
+	for i, want := range []struct {
+		pace    pace
+		renewed int
+	}{{busyLane, 1}, {slowLane, 1}, {slowLane, 1}, {busyLane, 2}} {
+		r := u.Send(t.Context(), one)
+		if f := asFailure(r.Err); f.pace != want.pace || f.code != warnUpstreamDenied || renewed != want.renewed || len(r.Delivered)+len(r.Refused) > 0 {
+			t.Errorf("%d: %+v, renewed %d times", i, f, renewed)
+		}
+		now += 25 * time.Minute
+	}
+	u.renewed, u.renew = 0, func(context.Context) error { return errors.New("no CA") }
+	if f := asFailure(u.Send(t.Context(), one).Err); f.pace != slowLane || !strings.Contains(f.Error(), "no CA") {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestBothSinksGetAll has the file fail for a while, and then the agent end and begin anew.
+func TestBothSinksGetAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "/")
+		warn := newWarnings(b.log0(), time.Now)
+		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
+		if err := v.open(); err != nil {
+			t.Fatal(err)
+		}
+		file, up := &fickle{}, &fickle{err: errNoRoute}
+		run := func(d time.Duration, during func(s *shipper)) {
+			s := newShipper(v, warn, b.machine)
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- s.run(ctx, file, up) }()
+			during(s)
+			time.Sleep(d)
+			synctest.Wait()
+			stop()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		add := func(body string) func(*shipper) {
+			return func(s *shipper) { queue(t, v, body); s.more() }
+		}
+		run(time.Hour, add("a")) // the file has it, the upstream has not
+		run(time.Hour, add("b"))
+		if got, _ := file.seen(); !slices.Equal(got, []string{"a", "b"}) {
+			t.Errorf("the file has %q", got)
+		}
+		up.works()
+		run(time.Hour, add("c"))
+		file.mu.Lock()
+		file.err = errors.New("read-only file system")
+		file.mu.Unlock()
+		run(time.Hour, add("d")) // a broken file holds up nothing
+		codes := warn.all()
+		if len(codes) != 1 || codes[0].Code != warnSinkFile {
+			t.Errorf("warnings %+v", codes)
+		}
+		file.works()
+		run(time.Hour, add("e"))
+		if got, _ := up.seen(); !slices.Equal(got, []string{"a", "b", "c", "d", "e"}) {
+			t.Errorf("the upstream has %q", got)
+		}
+		if got, _ := file.seen(); !slices.Equal(got, []string{"a", "b", "c", "e"}) {
+			t.Errorf("the file has %q", got)
+		}
+		if err := v.close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestGraveEventsGoAtOnce: what is not grave waits for more of its kind.
+func TestGraveEventsGoAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "/")
+		warn := newWarnings(b.log0(), time.Now)
+		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
+		if err := v.open(); err != nil {
+			t.Fatal(err)
+		}
+		s, file, up := newShipper(v, warn, b.machine), &fickle{}, &fickle{}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.run(ctx, file, up) }()
+		queue(t, v, "low")
+		s.more()
+		time.Sleep(batchAge/2 - time.Second)
+		queue(t, v, "low too")
+		s.more()
+		synctest.Wait()
+		if _, at := up.seen(); len(at) != 0 {
+			t.Errorf("tried at %v", at)
+		}
+		if got, _ := file.seen(); len(got) != 2 {
+			t.Errorf("the file waits too: %q", got)
+		}
+		if err := v.use(func(st *store.Store) error {
+			_, err := st.Queue("high", 4, func(store.Change) ([]byte, error) { return []byte("high"), nil })
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		s.more()
+		synctest.Wait()
+		if got, _ := up.seen(); !slices.Equal(got, []string{"low", "low too", "high"}) {
+			t.Errorf("it got %q", got)
+		}
+		queue(t, v, "last")
+		s.more()
+		time.Sleep(batchAge)
+		synctest.Wait()
+		if got, at := up.seen(); len(got) != 4 || len(at) != 2 {
+			t.Errorf("it got %q in %d tries", got, len(at))
+		}
+		stop()
+		if err := errors.Join(<-done, v.close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
