@@ -16,7 +16,7 @@ import (
 	"picket/transport"
 )
 
-// sent makes n events of a store, with a snapshot part of two lines at the end.
+// sentEvents makes n events of a store, with a snapshot part of two lines at the end.
 func sentEvents(n int) (out []store.Event, lines []string) {
 	for i := range n {
 		body := fmt.Sprintf(`{"time":1700000000000,"class_uid":2004,"severity_id":4,"metadata":{"uid":"m%d"},"finding_info":{"uid":"f%d"},"n":%d}`, i, i, i)
@@ -50,7 +50,7 @@ func TestSinkFindsTheBadRecord(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				up := newCollector(t)
+				up := newOtelServer(t)
 				up.answer = func(w io.Writer, r *http.Request) bool {
 					bodies, err := up.read(r, true)
 					if err != nil {
@@ -80,11 +80,12 @@ func TestSinkFindsTheBadRecord(t *testing.T) {
 				if !slices.Equal(refused, c.bad) || len(done.Delivered)+len(refused) != len(events) {
 					t.Errorf("refused %q, delivered %q", refused, done.Delivered)
 				}
-				for i, id := range c.bad {
+				for _, id := range c.bad {
 					var n int
 					fmt.Sscanf(id, "id%d", &n)
-					lines = slices.DeleteFunc(lines, func(l string) bool { return strings.HasSuffix(l, fmt.Sprintf(`"n":%d}`, n)) || n == 19 && strings.Contains(l, "part") })
-					_ = i
+					lines = slices.DeleteFunc(lines, func(l string) bool {
+						return strings.HasSuffix(l, fmt.Sprintf(`"n":%d}`, n)) || n == 19 && strings.Contains(l, "part")
+					})
 				}
 				if got := up.got(); !slices.Equal(got, lines) {
 					t.Errorf("it got %q\nwant %q", got, lines)
@@ -136,7 +137,7 @@ func TestSinkHalvesItsLimitAndGrowsAgain(t *testing.T) {
 		t.Errorf("it did not remember its limit: %v", sizes)
 	}
 	most = batchBytes
-	for range 100 {
+	for range 4 * growAfter {
 		u.Send(t.Context(), events(0, 100, 1000))
 	}
 	if u.limit != batchBytes {
@@ -198,6 +199,7 @@ func TestBothSinksGetAll(t *testing.T) {
 		}
 		file, up := &fickle{}, &fickle{err: errNoRoute}
 		run := func(d time.Duration, during func(s *shipper)) {
+			warn = newWarnings(b.log0(), time.Now)
 			s := newShipper(v, warn, b.machine)
 			ctx, stop := context.WithCancel(t.Context())
 			done := make(chan error, 1)

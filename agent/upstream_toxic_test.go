@@ -42,7 +42,7 @@ const (
 
 type toxin struct {
 	name   string
-	make   func(c *collector)
+	make   func(c *otelServer)
 	where  string        // kept where not said
 	code   string        // of the warning; upstream-unreachable where not said
 	text   string        // in the log
@@ -63,8 +63,8 @@ func flood(w io.Writer, chunk string, n *int) bool {
 	}
 }
 
-func status(code int, headers ...string) func(*collector) {
-	return func(c *collector) {
+func status(code int, headers ...string) func(*otelServer) {
+	return func(c *otelServer) {
 		c.answer = func(w io.Writer, r *http.Request) bool {
 			_, err := io.Copy(io.Discard, r.Body)
 			return err == nil && reply(w, code, "text/plain", []byte("no"), headers...)
@@ -72,8 +72,8 @@ func status(code int, headers ...string) func(*collector) {
 	}
 }
 
-func answers(media string, body []byte, headers ...string) func(*collector) {
-	return func(c *collector) {
+func answers(media string, body []byte, headers ...string) func(*otelServer) {
+	return func(c *otelServer) {
 		c.answer = func(w io.Writer, r *http.Request) bool {
 			_, err := io.Copy(io.Discard, r.Body)
 			return err == nil && reply(w, 200, media, body, headers...)
@@ -81,8 +81,8 @@ func answers(media string, body []byte, headers ...string) func(*collector) {
 	}
 }
 
-func writes(head string) func(*collector) {
-	return func(c *collector) {
+func writes(head string) func(*otelServer) {
+	return func(c *otelServer) {
 		c.answer = func(w io.Writer, r *http.Request) bool {
 			_, err := io.Copy(io.Discard, r.Body)
 			_, err2 := io.WriteString(w, head)
@@ -91,8 +91,8 @@ func writes(head string) func(*collector) {
 	}
 }
 
-func serverTLS(change func(c *collector, conf *tls.Config)) func(*collector) {
-	return func(c *collector) {
+func serverTLS(change func(c *otelServer, conf *tls.Config)) func(*otelServer) {
+	return func(c *otelServer) {
 		conf := c.conf.Clone()
 		change(c, conf)
 		c.conf = conf
@@ -113,26 +113,26 @@ func toxins(t testing.TB, flooded *int) []toxin {
 	other := newAuthority(t)
 	long := 2 * time.Hour
 	return []toxin{
-		{name: "no route", make: func(c *collector) {
+		{name: "no route", make: func(c *otelServer) {
 			c.dial = func(context.Context) error { return &net.OpError{Op: "dial", Err: errNoRoute} }
 		}, text: "no route"},
-		{name: "hangs at connect", make: func(c *collector) { c.dial = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() } }, text: "took too long"},
-		{name: "hangs at accept", make: func(c *collector) { c.raw = func(conn net.Conn) { time.Sleep(time.Hour) } }, text: "handshake timeout"},
-		{name: "hangs in the handshake", make: func(c *collector) {
+		{name: "hangs at connect", make: func(c *otelServer) { c.dial = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() } }, text: "took too long"},
+		{name: "hangs at accept", make: func(c *otelServer) { c.raw = func(conn net.Conn) { time.Sleep(time.Hour) } }, text: "handshake timeout"},
+		{name: "hangs in the handshake", make: func(c *otelServer) {
 			c.raw = func(conn net.Conn) { io.ReadFull(conn, make([]byte, 16)); time.Sleep(time.Hour) }
 		}, text: "handshake timeout"},
-		{name: "hangs before the headers", make: func(c *collector) {
+		{name: "hangs before the headers", make: func(c *otelServer) {
 			c.answer = func(_ io.Writer, r *http.Request) bool {
 				io.Copy(io.Discard, r.Body)
 				time.Sleep(time.Hour)
 				return false
 			}
 		}, text: "took too long"},
-		{name: "hangs before it reads", make: func(c *collector) {
+		{name: "hangs before it reads", make: func(c *otelServer) {
 			c.answer = func(io.Writer, *http.Request) bool { time.Sleep(time.Hour); return false }
 		}, text: "took too long"},
 		{name: "hangs in the body", make: writesAndHangs("HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 9\r\n\r\n\x0a", time.Hour), text: "took too long"},
-		{name: "a byte a minute", make: func(c *collector) {
+		{name: "a byte a minute", make: func(c *otelServer) {
 			c.answer = func(w io.Writer, r *http.Request) bool {
 				io.Copy(io.Discard, r.Body)
 				for _, b := range []byte("HTTP/1.1 200 OK\r\n\r\n") {
@@ -149,34 +149,34 @@ func toxins(t testing.TB, flooded *int) []toxin {
 		{name: "closes without an answer", make: writes(""), text: "EOF"},
 		{name: "no HTTP", make: writes("SSH-2.0-OpenSSH_9.2\r\n\r\n"), text: "malformed"},
 		{name: "HTTP/2 and GOAWAY", make: writes("\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"), text: "malformed"},
-		{name: "endless headers", make: func(c *collector) {
+		{name: "endless headers", make: func(c *otelServer) {
 			c.answer = func(w io.Writer, r *http.Request) bool {
 				io.Copy(io.Discard, r.Body)
 				io.WriteString(w, "HTTP/1.1 200 OK\r\n")
 				return flood(w, "X-A: bbbbbbbbb\r\n", flooded)
 			}
 		}, text: "headers exceeded"},
-		{name: "a header without end", make: func(c *collector) {
+		{name: "a header without end", make: func(c *otelServer) {
 			c.answer = func(w io.Writer, r *http.Request) bool {
 				io.Copy(io.Discard, r.Body)
 				io.WriteString(w, "HTTP/1.1 200 OK\r\nX: ")
 				return flood(w, "aaaa", flooded)
 			}
 		}, text: "headers exceeded"},
-		{name: "1xx without end", make: func(c *collector) {
+		{name: "1xx without end", make: func(c *otelServer) {
 			c.answer = func(w io.Writer, r *http.Request) bool {
 				io.Copy(io.Discard, r.Body)
 				return flood(w, "HTTP/1.1 103 Early Hints\r\n\r\n", flooded)
 			}
 		}, text: "headers exceeded"},
-		{name: "an endless body", make: func(c *collector) {
+		{name: "an endless body", make: func(c *otelServer) {
 			c.answer = func(w io.Writer, r *http.Request) bool {
 				io.Copy(io.Discard, r.Body)
 				io.WriteString(w, "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n\r\n")
 				return flood(w, "\x12\x00", flooded)
 			}
 		}, code: warnUpstreamUnfit, text: "longer than", least: quarter, most: long},
-		{name: "an endless body of an error", make: func(c *collector) {
+		{name: "an endless body of an error", make: func(c *otelServer) {
 			c.answer = func(w io.Writer, r *http.Request) bool {
 				io.Copy(io.Discard, r.Body)
 				io.WriteString(w, "HTTP/1.1 503 No\r\n\r\n")
@@ -205,7 +205,7 @@ func toxins(t testing.TB, flooded *int) []toxin {
 		{name: "503, Retry-After 0", make: status(503, "Retry-After: 0"), text: "503"},
 		{name: "503, Retry-After of words", make: status(503, "Retry-After: soon"), text: "503"},
 		{name: "503, Retry-After in 1970", make: status(503, "Retry-After: Thu, 01 Jan 1970 00:00:00 GMT", "Date: Thu, 01 Jan 2026 00:00:00 GMT"), text: "503"},
-		{name: "502 with a new text each time", make: func(c *collector) {
+		{name: "502 with a new text each time", make: func(c *otelServer) {
 			n := 0
 			c.answer = func(w io.Writer, r *http.Request) bool {
 				n++
@@ -213,27 +213,27 @@ func toxins(t testing.TB, flooded *int) []toxin {
 				return reply(w, 502, "text/plain", fmt.Appendf(nil, "request %d failed", n), fmt.Sprintf("X-Request: %d", n))
 			}
 		}, text: "502"},
-		{name: "TLS 1.2", make: serverTLS(func(_ *collector, conf *tls.Config) { conf.MaxVersion = tls.VersionTLS12 }), text: "protocol version"},
-		{name: "another name", make: serverTLS(func(c *collector, conf *tls.Config) {
+		{name: "TLS 1.2", make: serverTLS(func(_ *otelServer, conf *tls.Config) { conf.MaxVersion = tls.VersionTLS12 }), text: "protocol version"},
+		{name: "another name", make: serverTLS(func(c *otelServer, conf *tls.Config) {
 			conf.Certificates = []tls.Certificate{*c.serverCert(t, "other.example.org", time.Time{})}
 		}),
 			code: warnUpstreamDistrusted, text: "not who it should be"},
-		{name: "another authority", make: serverTLS(func(c *collector, conf *tls.Config) {
-			conf.Certificates = []tls.Certificate{*(&collector{ca: other}).serverCert(t, upstreamHost, time.Time{})}
+		{name: "another authority", make: serverTLS(func(c *otelServer, conf *tls.Config) {
+			conf.Certificates = []tls.Certificate{*(&otelServer{ca: other}).serverCert(t, upstreamHost, time.Time{})}
 		}), code: warnUpstreamDistrusted, text: "unknown authority"},
-		{name: "expired", make: serverTLS(func(c *collector, conf *tls.Config) {
+		{name: "expired", make: serverTLS(func(c *otelServer, conf *tls.Config) {
 			conf.Certificates = []tls.Certificate{*c.serverCert(t, upstreamHost, time.Now().Add(-time.Hour))}
 		}), code: warnUpstreamDistrusted, text: "has expired"},
-		{name: "it does not know this device", make: serverTLS(func(_ *collector, conf *tls.Config) { conf.ClientCAs = other.pool() }), code: warnUpstreamDenied,
+		{name: "it does not know this device", make: serverTLS(func(_ *otelServer, conf *tls.Config) { conf.ClientCAs = other.pool() }), code: warnUpstreamDenied,
 			text: "refuses this device's certificate", least: quarter, most: 4 * time.Hour},
-		{name: "plain HTTP", make: func(c *collector) {
+		{name: "plain HTTP", make: func(c *otelServer) {
 			c.raw = func(conn net.Conn) {
 				io.ReadFull(conn, make([]byte, 5))
 				reply(conn, 400, "text/plain", []byte("speak HTTP"))
 			}
 		}, text: "gave HTTP response"},
-		{name: "resets", make: func(c *collector) { c.raw = func(conn net.Conn) { io.ReadFull(conn, make([]byte, 100)) } }, text: "EOF"},
-		{name: "200 for half of it", make: func(c *collector) {
+		{name: "resets", make: func(c *otelServer) { c.raw = func(conn net.Conn) { io.ReadFull(conn, make([]byte, 100)) } }, text: "EOF"},
+		{name: "200 for half of it", make: func(c *otelServer) {
 			c.answer = func(w io.Writer, r *http.Request) bool {
 				io.ReadFull(r.Body, make([]byte, r.ContentLength/2))
 				reply(w, 200, "application/x-protobuf", nil)
@@ -259,8 +259,8 @@ func either(a, b string) string {
 	return a
 }
 
-func writesAndHangs(head string, then time.Duration) func(*collector) {
-	return func(c *collector) {
+func writesAndHangs(head string, then time.Duration) func(*otelServer) {
+	return func(c *otelServer) {
 		c.answer = func(w io.Writer, r *http.Request) bool {
 			io.Copy(io.Discard, r.Body)
 			io.WriteString(w, head)
@@ -292,7 +292,7 @@ func testToxin(t *testing.T, x toxin, flooded *int) {
 	if err := v.open(); err != nil {
 		t.Fatal(err)
 	}
-	c := newCollector(t)
+	c := newOtelServer(t)
 	s, up, file := newShipper(v, warn, b.machine), &timed{upstreamSink: c.sink(t)}, newFileSink(b.config.SinkFile, 64<<20)
 	*flooded = 0
 	c.behave(x.make)
@@ -347,7 +347,7 @@ func testToxin(t *testing.T, x toxin, flooded *int) {
 		t.Errorf("the file has %q", got)
 	}
 
-	c.behave(func(c *collector) {
+	c.behave(func(c *otelServer) {
 		c.dial, c.raw, c.answer = nil, nil, nil
 		c.conf = c.conf.Clone()
 		c.conf.MaxVersion, c.conf.ClientCAs, c.conf.Certificates = 0, c.ca.pool(), []tls.Certificate{*c.serverCert(t, upstreamHost, time.Time{})}

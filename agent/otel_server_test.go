@@ -77,9 +77,9 @@ func (a *authority) pool() *x509.CertPool {
 
 const upstreamHost = "otel.example.org"
 
-// collector is an upstream on connections inside the process, which takes logs by OTLP as a
+// otelServer is an upstream on connections inside the process, which takes logs by OTLP as a
 // Collector does, until it is made to behave otherwise.
-type collector struct {
+type otelServer struct {
 	t    testing.TB
 	ca   *authority
 	conf *tls.Config
@@ -97,25 +97,25 @@ type collector struct {
 	answer func(w io.Writer, r *http.Request) (ok bool) // in place of that of a Collector; false closes
 }
 
-func newCollector(t testing.TB) *collector {
-	c := &collector{t: t, ca: newAuthority(t), uids: map[string]string{}}
+func newOtelServer(t testing.TB) *otelServer {
+	c := &otelServer{t: t, ca: newAuthority(t), uids: map[string]string{}}
 	c.conf = &tls.Config{Certificates: []tls.Certificate{*c.serverCert(t, upstreamHost, time.Time{})},
 		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: c.ca.pool()}
 	return c
 }
 
-func (c *collector) serverCert(t testing.TB, name string, until time.Time) *tls.Certificate {
+func (c *otelServer) serverCert(t testing.TB, name string, until time.Time) *tls.Certificate {
 	return c.ca.issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotAfter: until,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 }
 
-func (c *collector) deviceCert(t testing.TB) *tls.Certificate {
+func (c *otelServer) deviceCert(t testing.TB) *tls.Certificate {
 	return c.ca.issue(t, &x509.Certificate{Subject: pkix.Name{CommonName: "device-1"},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 }
 
 // exporter gives one of a device that is enrolled here.
-func (c *collector) exporter(t testing.TB) *transport.Exporter {
+func (c *otelServer) exporter(t testing.TB) *transport.Exporter {
 	t.Helper()
 	mine := c.deviceCert(t)
 	client := transport.NewClient(transport.Options{Roots: c.ca.pool(), Dial: c.connect,
@@ -127,19 +127,19 @@ func (c *collector) exporter(t testing.TB) *transport.Exporter {
 	return e
 }
 
-func (c *collector) sink(t testing.TB) *upstreamSink {
+func (c *otelServer) sink(t testing.TB) *upstreamSink {
 	began := time.Now()
 	return newUpstreamSink(c.exporter(t), nil, func() time.Duration { return time.Since(began) + time.Hour })
 }
 
 // behave changes how it behaves from the next connection or request on.
-func (c *collector) behave(do func(c *collector)) {
+func (c *otelServer) behave(do func(c *otelServer)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	do(c)
 }
 
-func (c *collector) connect(ctx context.Context, _, _ string) (net.Conn, error) {
+func (c *otelServer) connect(ctx context.Context, _, _ string) (net.Conn, error) {
 	c.mu.Lock()
 	dial, raw, conf := c.dial, c.raw, c.conf
 	c.mu.Unlock()
@@ -163,7 +163,7 @@ func (c *collector) connect(ctx context.Context, _, _ string) (net.Conn, error) 
 // tapped keeps what the device sends, as it is on the wire.
 type tapped struct {
 	net.Conn
-	c *collector
+	c *otelServer
 }
 
 func (t *tapped) Write(p []byte) (int, error) {
@@ -184,7 +184,7 @@ func (t *tapped) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *collector) serve(conn *tls.Conn) {
+func (c *otelServer) serve(conn *tls.Conn) {
 	if conn.Handshake() != nil {
 		return
 	}
@@ -207,7 +207,7 @@ func (c *collector) serve(conn *tls.Conn) {
 }
 
 // take does as a Collector does.
-func (c *collector) take(w io.Writer, r *http.Request) bool {
+func (c *otelServer) take(w io.Writer, r *http.Request) bool {
 	_, err := c.read(r, false)
 	if err != nil {
 		return reply(w, 400, "text/plain", []byte(err.Error()))
@@ -216,7 +216,7 @@ func (c *collector) take(w io.Writer, r *http.Request) bool {
 }
 
 // read reads a request's records, and keeps them unless told not to.
-func (c *collector) read(r *http.Request, only bool) ([]string, error) {
+func (c *otelServer) read(r *http.Request, only bool) ([]string, error) {
 	if r.Method != "POST" || r.URL.Path != "/v1/logs" || r.Header.Get("Content-Type") != "application/x-protobuf" {
 		return nil, fmt.Errorf("%s %s of %s", r.Method, r.URL, r.Header.Get("Content-Type"))
 	}
@@ -261,7 +261,7 @@ func (c *collector) read(r *http.Request, only bool) ([]string, error) {
 	return bodies, err
 }
 
-func (c *collector) got() []string {
+func (c *otelServer) got() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.bodies)
