@@ -37,7 +37,7 @@ type Config struct {
 	SnapshotInterval time.Duration `key:"snapshot_interval" min:"1h" max:"31d" default:"1d" doc:"time from one full snapshot of inventory and open findings in the outbox to the next"`
 	SinkFile         string        `key:"sink_file" kind:"path" default:"" doc:"file that events are delivered to, one JSON object a line; empty: events.ndjson in state_dir"`
 	SinkSize         Size          `key:"sink_size" min:"64KiB" max:"64GiB" default:"64MiB" doc:"bytes of sink_file and its older turns together; it turns at an eighth of that"`
-	NetworkProbe     string        `key:"network_probe" kind:"probe" default:"upstream" doc:"host, as NAME or NAME:PORT, that is asked once per new network to tell interception and captive portals; upstream: the device's own, if it has one; off: nothing is sent"`
+	NetworkProbe     string        `key:"network_probe" kind:"probe" default:"upstream" doc:"host, as NAME or NAME:PORT, that is asked once per new network, by its name, over TLS and over plain HTTP, to tell interception and sign-in pages (networks.md); upstream: the device's own, if it has one; off: nothing is sent"`
 	LogLevel         string        `key:"log_level" kind:"debug info warn error" default:"info" doc:"least severe line that is logged"`
 }
 

@@ -62,7 +62,7 @@ func (x *examiner) hostChecks() []check {
 
 // surroundings are all but the rules, which take longer.
 func (x *examiner) surroundings() []check {
-	return []check{x.stateDir(), x.storeFile(), x.space(), x.sink(), x.socketPlace(), x.watches(), x.clock(), x.privileges()}
+	return []check{x.stateDir(), x.storeFile(), x.space(), x.sink(), x.socketPlace(), x.watches(), x.clock(), x.privileges(), x.networkProbe()}
 }
 
 func (x *examiner) ok(code, dependency, format string, args ...any) check {
@@ -305,6 +305,11 @@ func (x *examiner) clock() check {
 		return check{code, dep, checkUnknown, "no time service has told the kernel that the clock is right", "let a time service keep it, unless the host of this machine does"}
 	}
 	return x.ok(code, dep, "kept by a time service")
+}
+
+// networkProbe declares what is sent through new networks.
+func (x *examiner) networkProbe() check {
+	return x.ok("network-probe", "config", "%s", declareProbe(x.cfg.NetworkProbe))
 }
 
 // privileges tells what the agent would see, by what this process may do.

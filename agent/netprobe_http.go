@@ -146,8 +146,10 @@ func sameSite(a, b string) bool {
 	if a == b {
 		return true
 	}
-	if _, err := netip.ParseAddr(a); err == nil {
-		return false
+	for _, host := range []string{a, b} {
+		if _, err := netip.ParseAddr(host); err == nil {
+			return false
+		}
 	}
 	return strings.HasSuffix(a, "."+b) || strings.HasSuffix(b, "."+a) && strings.Contains(a, ".")
 }

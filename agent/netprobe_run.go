@@ -285,6 +285,17 @@ func (u *upstream) probeTarget() (t probeTarget, why string) {
 	return t, ""
 }
 
+// declareProbe says in one line what a setting of network_probe sends.
+func declareProbe(set string) string {
+	switch set {
+	case "off":
+		return "nothing is sent to tell what a network does: network_probe is off"
+	case "upstream":
+		return "once per new network the device's upstream, if it has one, is asked by name, over TLS and over plain HTTP (network_probe)"
+	}
+	return "once per new network " + set + " is asked by name, over TLS and over plain HTTP (network_probe)"
+}
+
 // joinedNow gives the network that the default route leads to; nil is none.
 func (d *daemon) joinedNow(ctx context.Context) (*joined, error) {
 	r, _, err := d.judging.scan(ctx, d.set.Load().criteria, nil, []string{"routes", "neighbours", "resolvers", "android_networks"})

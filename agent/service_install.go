@@ -72,6 +72,7 @@ func installService(w io.Writer, s initSystem, p servicePlace) error {
 		return fmt.Errorf("installing %s: %w", s.path, err)
 	}
 	fmt.Fprintf(w, "wrote %s: %s runs %s when the device starts\n'picket service start' starts it now\n", s.path, s.name, p.binary)
+	fmt.Fprintf(w, "%s; 'network_probe: off' in the configuration has it send nothing\n", declareProbe(settingOf("network_probe").def))
 	return nil
 }
 
