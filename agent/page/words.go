@@ -1,0 +1,125 @@
+package page
+
+import (
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"maps"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"picket/scanner/report"
+)
+
+const english = "en"
+
+// Words are the page's own texts in one language, by name. A {0} stands for what is put in.
+type Words map[string]string
+
+// loadWords reads words/*.yaml, a file for each language.
+func loadWords(files embed.FS) (map[string]Words, error) {
+	names, err := fs.Glob(files, "words/*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("listing the page's words: %w", err)
+	}
+	all := map[string]Words{}
+	for _, name := range names {
+		src, err := files.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("reading the page's words: %w", err)
+		}
+		w := Words{}
+		if err := yaml.Unmarshal(src, &w); err != nil {
+			return nil, fmt.Errorf("the page's words %s: %w", name, err)
+		}
+		lang := strings.TrimSuffix(path.Base(name), ".yaml")
+		w["lang"] = lang
+		all[lang] = w
+	}
+	return all, nil
+}
+
+// say gives a text with what is put in. Unknown names show as they are, which a test finds.
+func (w Words) say(name string, in ...any) string {
+	text, ok := w[name]
+	if !ok {
+		return "[" + name + "]"
+	}
+	for i, v := range in {
+		text = strings.ReplaceAll(text, "{"+strconv.Itoa(i)+"}", fmt.Sprint(v))
+	}
+	return text
+}
+
+func functions() template.FuncMap {
+	return template.FuncMap{
+		"say":   func(w Words, name string, in ...any) string { return w.say(name, in...) },
+		"clean": report.Clean,
+		"time": func(w Words, t time.Time) string {
+			if t.IsZero() {
+				return w.say("never")
+			}
+			return t.Local().Format("2006-01-02 15:04")
+		},
+		"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"size":    sizeText,
+		"lower":   strings.ToLower,
+		"dict":    with,
+		"frame":   frame,
+		"lines":   func(s string) []string { return strings.Split(strings.TrimSpace(s), "\n\n") },
+	}
+}
+
+// with gives a template's data with more in it.
+func with(data map[string]any, more ...any) map[string]any {
+	out := maps.Clone(data)
+	for i := 0; i+1 < len(more); i += 2 {
+		out[fmt.Sprint(more[i])] = more[i+1]
+	}
+	return out
+}
+
+// navItem is a link at the head of every page.
+type navItem struct {
+	Path, Text string
+	Here       bool
+}
+
+// frame gives a page its title and the links at its head.
+func frame(data map[string]any, name string, title ...string) map[string]any {
+	words, _ := data["Words"].(Words)
+	var nav []navItem
+	for _, path := range []string{"", "apps", "network", "unchecked", "sent"} {
+		page := path
+		if page == "" {
+			page = "overview"
+		}
+		nav = append(nav, navItem{path, words.say("nav." + page), data["Page"] == page})
+	}
+	t := words.say(name)
+	if len(title) > 0 {
+		t = title[0]
+	}
+	return with(data, "Title", t, "Nav", nav)
+}
+
+// sizeText writes bytes as people read them, and nothing for what is not known.
+func sizeText(w Words, n int64) string {
+	if n < 0 {
+		return w.say("unknown")
+	}
+	f, unit := float64(n), 0
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	for f >= 1000 && unit < len(units)-1 {
+		f, unit = f/1000, unit+1
+	}
+	if unit == 0 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	return strconv.FormatFloat(f, 'f', 1, 64) + " " + units[unit]
+}
