@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	ui "picket/agent/page"
 	"picket/scanner"
 	"picket/store"
 )
@@ -50,7 +51,9 @@ type apiDeps struct {
 	Reload func(ctx context.Context) ([]string, error)
 	// Enrolment reads the record of the enrolment again.
 	Enrolment func() (EnrolmentState, error)
-	Log       *slog.Logger
+	// Page gives a link that opens the local page once.
+	Page func(ui.Grant) (string, error)
+	Log  *slog.Logger
 }
 
 // apiRequest is the line that a client sends.
@@ -64,6 +67,7 @@ type apiRequest struct {
 	Key    string `json:"key,omitempty"`    // history, ignore, unignore
 	For    string `json:"for,omitempty"`    // ignore: a duration as in the configuration
 	Why    string `json:"why,omitempty"`    // ignore
+	Lang   string `json:"lang,omitempty"`   // page: ISO 639-1
 }
 
 // apiLine is a line of an answer. It has one of Item, End and Error; the last line has one of
@@ -179,6 +183,11 @@ type queuedEnd struct {
 // reloadEnd is the end of reload.
 type reloadEnd struct {
 	Changes []string `json:"changes"`
+}
+
+// pageEnd is the end of page.
+type pageEnd struct {
+	URL string `json:"url"`
 }
 
 // countEnd is the end of a list that needs no more said.

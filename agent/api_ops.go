@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	ui "picket/agent/page"
 	"picket/scanner"
 	"picket/store"
 )
@@ -35,6 +36,7 @@ func apiOps() map[string]apiOp {
 		"rescan":    {acts: true, run: (*apiCall).rescan},
 		"reload":    {acts: true, run: (*apiCall).reload},
 		"enrolment": {acts: true, run: (*apiCall).enrolment},
+		"page":      {run: (*apiCall).page},
 	}
 }
 
@@ -229,6 +231,17 @@ func (c *apiCall) enrolment() (any, error) {
 		return nil, fmt.Errorf("reading the enrolment: %w", err)
 	}
 	return s, nil
+}
+
+func (c *apiCall) page() (any, error) {
+	if len(c.req.Lang) > 8 {
+		return nil, apiErrorf(codeInvalid, "lang: %s is no code of ISO 639-1", quoted(c.req.Lang))
+	}
+	url, err := c.server.deps.Page(ui.Grant{Act: c.peer.acts, Language: c.req.Lang})
+	if err != nil {
+		return nil, fmt.Errorf("opening the page: %w", err)
+	}
+	return pageEnd{url}, nil
 }
 
 func (c *apiCall) events() (any, error) {

@@ -30,6 +30,9 @@ type backlog struct {
 	whole  string
 	asked  []chan<- scanned
 	tables map[string]wanted
+	// urgent are tables that somebody waits for.
+	urgent  []string
+	waiting []chan<- scanned
 }
 
 // wanted says since when a table is to be looked at again, and not before when.
@@ -76,6 +79,14 @@ func (b *backlog) some(tables []string, notBefore time.Duration) {
 	b.wake()
 }
 
+// check asks for tables to be looked at again at once. The answer must have room.
+func (b *backlog) check(tables []string, answer chan<- scanned) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.urgent, b.waiting = append(b.urgent, tables...), append(b.waiting, answer)
+	b.wake()
+}
+
 func (b *backlog) wake() {
 	select {
 	case b.ready <- struct{}{}:
@@ -107,9 +118,15 @@ func (b *backlog) take(now time.Duration) (j job, due time.Duration, ok bool) {
 	defer b.mu.Unlock()
 	due = forever
 	if b.whole != "" {
-		j = job{whole: b.whole, asked: b.asked}
-		b.whole, b.asked = "", nil
+		j = job{whole: b.whole, asked: append(b.asked, b.waiting...)}
+		b.whole, b.asked, b.urgent, b.waiting = "", nil, nil, nil
 		clear(b.tables)
+		return j, due, true
+	}
+	if len(b.waiting) > 0 {
+		slices.Sort(b.urgent)
+		j = job{tables: slices.Compact(b.urgent), asked: b.waiting}
+		b.urgent, b.waiting = nil, nil
 		return j, due, true
 	}
 	for _, t := range slices.Sorted(maps.Keys(b.tables)) {

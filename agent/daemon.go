@@ -70,6 +70,7 @@ type daemon struct {
 	budget  *budget
 	ship    *shipper
 	member  *membership
+	page    *pageHost
 	feed    feed
 	reloads reloads
 	set     atomic.Pointer[settled]
@@ -101,6 +102,7 @@ func newDaemon(m machine) (*daemon, error) {
 	warn := newWarnings(m.log, m.clock.wall)
 	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, todo: newBacklog(m.clock), stock: make(chan struct{}, 1), ledger: newLedger(), budget: newBudget(c.CPUBudget, m.clock.awake)}
 	d.when.chance = m.chance
+	d.page = &pageHost{wake: make(chan struct{}, 1)}
 	d.set.Store(&settled{local, c, from, crit})
 	d.lostUpdates(lost)
 	d.judging = &judging{open: m.open, collectors: facts.Collectors(), now: m.clock.wall, meter: d.ledger.meter}

@@ -111,7 +111,7 @@ which checks it could not make.`,
 	})
 	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(), indicatorsCommand(),
 		configCommand(), runCommand(), replayCommand(), serviceCommand(), enrolCommand(), unenrolCommand(),
-		statusCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
+		statusCommand(), uiCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
 		eventsCommand(), reloadCommand(), doctorCommand(), updateCommand(), policyCommand(), publishCommand(),
 		versionCommand(), completionCommand(), manCommand())
 	return root

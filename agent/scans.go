@@ -34,7 +34,16 @@ func (d *daemon) runScans(ctx context.Context) error {
 		if err != nil {
 			return nil
 		}
-		if j.whole == "" {
+		switch {
+		case j.whole != "":
+		case len(j.asked) > 0:
+			err := d.lookNow(ctx, j.tables)
+			for _, a := range j.asked {
+				a <- scanned{err: err}
+			}
+			d.rest()
+			continue
+		default:
 			d.look(ctx, j.tables)
 			d.rest()
 			continue
@@ -107,14 +116,19 @@ func (d *daemon) look(ctx context.Context, tables []string) {
 		return
 	}
 	d.warn.clear(warnOverBudget)
+	d.lookNow(ctx, tables)
+}
+
+// lookNow looks whatever it costs: somebody waits, or the budget has it.
+func (d *daemon) lookNow(ctx context.Context, tables []string) (err error) {
 	d.timed(ctx, tables, func() error {
-		o, err := d.judging.part(ctx, d.set.Load().criteria, tables)
-		if err != nil {
-			return err
+		var o outcome
+		if o, err = d.judging.part(ctx, d.set.Load().criteria, tables); err == nil {
+			_, err = d.keep(o)
 		}
-		_, err = d.keep(o)
 		return err
 	})
+	return err
 }
 
 // runInventory tells what became of the packages, before all that hangs on them is judged, and

@@ -62,7 +62,8 @@ func (d *daemon) apiDeps() apiDeps {
 			d.member.rouse()
 			return d.member.state(), err
 		},
-		Log: d.log,
+		Page: d.openPage,
+		Log:  d.log,
 	}
 }
 

@@ -206,15 +206,7 @@ func setters(v *View) []string {
 	if len(v.Access.Reasons) > 0 {
 		return v.Access.Reasons
 	}
-	var fs []scanner.Finding
-	for _, t := range v.Threats {
-		if t.IgnoredUntil.IsZero() {
-			fs = append(fs, t.Finding)
-		}
-	}
-	r := scanner.Report{}
-	r.Conclude(scanner.Verdict{Findings: fs})
-	return r.SetBy
+	return v.SetBy
 }
 
 func (s *Server) threat(ctx context.Context, w http.ResponseWriter, r *http.Request, in *session, key string) {

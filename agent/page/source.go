@@ -26,6 +26,7 @@ type Source struct {
 type View struct {
 	Device  string // its name and system
 	Level   scanner.Level
+	SetBy   []string  // keys of the findings that set the level
 	Scanned time.Time // end of the last whole scan; zero before the first
 	// Access is what the organisation's requirements come to.
 	Access     Access

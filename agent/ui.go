@@ -1,0 +1,283 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	ui "picket/agent/page"
+	"picket/scanner"
+	"picket/scanner/facts"
+	"picket/store"
+)
+
+// pageIdle is how long the page's listener stays while nobody has it open.
+const pageIdle = 45 * time.Minute
+
+// pageHost serves the local page while somebody wants it, and nothing otherwise.
+type pageHost struct {
+	wake chan struct{} // has room for one
+
+	mu      sync.Mutex
+	ctx     context.Context // of the actor; nil while it does not run
+	server  *ui.Server
+	address string
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// runPage closes the page when nobody has it open any more, and when the agent ends.
+func (d *daemon) runPage(ctx context.Context) error {
+	h := d.page
+	h.mu.Lock()
+	h.ctx = ctx
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		h.ctx = nil
+		h.close()
+		h.mu.Unlock()
+		h.running.Wait()
+	}()
+	for ctx.Err() == nil {
+		most := forever
+		h.mu.Lock()
+		if h.server != nil {
+			if idle := h.server.Idle(); idle >= pageIdle {
+				h.close()
+			} else {
+				most = pageIdle - idle
+			}
+		}
+		h.mu.Unlock()
+		d.clock.wait(ctx, most, h.wake)
+	}
+	return nil
+}
+
+// close wants mu.
+func (h *pageHost) close() {
+	if h.server != nil {
+		h.stop()
+		h.server = nil
+	}
+}
+
+// openPage gives a link that opens the page once.
+func (d *daemon) openPage(g ui.Grant) (string, error) {
+	h := d.page
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ctx == nil {
+		return "", errStopping()
+	}
+	if h.server == nil {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return "", fmt.Errorf("listening for the page: %w", err)
+		}
+		server, err := ui.New(l.Addr().String(), d.pageSource(), d.clock.wall, d.log)
+		if err != nil {
+			l.Close()
+			return "", err
+		}
+		ctx, stop := context.WithCancel(h.ctx)
+		h.server, h.address, h.stop = server, l.Addr().String(), stop
+		h.running.Go(func() {
+			if err := server.Serve(ctx, l); err != nil {
+				d.log.Error("the page ended", "error", err)
+			}
+		})
+		select {
+		case h.wake <- struct{}{}:
+		default:
+		}
+	}
+	return "http://" + h.address + "/#" + h.server.Token(g), nil
+}
+
+// pageSource is what the page may ask.
+func (d *daemon) pageSource() ui.Source {
+	return ui.Source{View: d.pageView, Apps: d.pageApps, Events: d.pageEvents, Check: d.recheck,
+		Text: func(language string, f *scanner.Finding) (string, string, string, bool) {
+			platform := ""
+			if r := d.judging.report(); r != nil {
+				platform = r.Device.Platform
+			}
+			t, ok := d.set.Load().criteria.rules.Say(language, platform, f)
+			return t.Title, t.Means, t.Fix, ok
+		}}
+}
+
+func (d *daemon) pageView(context.Context) (*ui.View, error) {
+	s := d.status()
+	v := &ui.View{Level: s.Level}
+	if s.Device != nil {
+		v.Device = deviceText(s.Device)
+	}
+	if at := s.scanned(); at != nil {
+		v.Scanned = *at
+	}
+	open, err := fromStore(d.vault, (*store.Store).Findings)
+	if err != nil {
+		return nil, fmt.Errorf("reading the open findings: %w", err)
+	}
+	ignores, err := fromStore(d.vault, (*store.Store).Ignores)
+	if err != nil {
+		return nil, fmt.Errorf("reading what is ignored: %w", err)
+	}
+	slices.SortStableFunc(open, func(a, b store.OpenFinding) int { return int(b.Severity) - int(a.Severity) })
+	for _, f := range open {
+		t := ui.Threat{Finding: threatOf(f, nil).Finding, Since: f.Since}
+		if i := slices.IndexFunc(ignores, func(i store.Ignore) bool { return i.Key == f.Key }); i >= 0 {
+			t.IgnoredUntil, t.IgnoredWhy = ignores[i].Until, ignores[i].Why
+		}
+		v.Threats = append(v.Threats, t)
+	}
+	if r := d.judging.report(); r != nil {
+		v.SetBy = r.SetBy
+		for _, c := range r.Coverage {
+			if c.Outcome == scanner.Unknown {
+				v.NotChecked = append(v.NotChecked, ui.NotChecked{Rule: c.Rule, Title: c.Title, Why: c.Why})
+			}
+		}
+	}
+	if e := s.Enrolment; e.Enrolled {
+		v.Member = ui.Membership{Enrolled: true, Organisation: e.Organisation, Account: e.Account, Support: e.Support, Subject: e.Device}
+	}
+	v.Delivery = ui.Delivery{Waiting: s.Outbox.Events, Where: s.Outbox.Upstream}
+	if s.Outbox.Oldest != nil {
+		v.Delivery.Oldest = *s.Outbox.Oldest
+	}
+	for _, w := range s.Warnings {
+		v.Warnings = append(v.Warnings, ui.Warning{Text: w.Text, Fix: w.Fix})
+		if w.Code == warnUpstream {
+			v.Delivery.Trouble = w.Text
+		}
+	}
+	return v, nil
+}
+
+// deviceText names a device in one line.
+func deviceText(d *scanner.DeviceInfo) string {
+	if d.OS == nil {
+		return d.Platform
+	}
+	return strings.Join(slices.DeleteFunc([]string{d.OS.Model, d.OS.Name, d.Profile}, func(t string) bool { return t == "" }), ", ")
+}
+
+func (d *daemon) pageApps(context.Context) ([]ui.App, error) {
+	packages, err := fromStore(d.vault, (*store.Store).Packages)
+	if err != nil {
+		return nil, fmt.Errorf("reading the inventory: %w", err)
+	}
+	apps := make([]ui.App, 0, len(packages))
+	for _, p := range packages {
+		var f facts.Package
+		if json.Unmarshal(p.Body, &f) != nil {
+			f = facts.Package{ID: p.ID, BundleSize: -1, DynamicSize: -1}
+		}
+		from := f.Installer
+		if from == "" {
+			from = f.Origin
+		}
+		if from == "" {
+			from = f.Manager
+		}
+		if f.Name == "" {
+			f.Name = f.ID
+		}
+		apps = append(apps, ui.App{Name: f.Name, ID: f.ID, Version: f.Version, ShortVersion: f.ShortVersion, From: from, BundleSize: f.BundleSize, DynamicSize: f.DynamicSize})
+	}
+	slices.SortStableFunc(apps, func(a, b ui.App) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
+	return apps, nil
+}
+
+// pageEvents gives what waits, and what the file of delivered events ends with.
+func (d *daemon) pageEvents(_ context.Context, n int) (sent, waiting []ui.Event, err error) {
+	pending, err := fromStore(d.vault, func(st *store.Store) ([]store.Event, error) { return st.Pending(0, n) })
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the outbox: %w", err)
+	}
+	for _, e := range slices.Backward(pending) {
+		waiting = append(waiting, ui.Event{At: e.At, Body: string(e.Body)})
+	}
+	lines, err := lastLines(d.config().SinkFile, n)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, line := range slices.Backward(lines) {
+		var e struct {
+			Time int64 `json:"time"`
+		}
+		_ = json.Unmarshal([]byte(line), &e) // without a time it is shown all the same
+		sent = append(sent, ui.Event{At: time.UnixMilli(e.Time), Body: line})
+	}
+	return sent, waiting, nil
+}
+
+// lastLines gives the last n lines of a file, of its last 2 MiB at most.
+func lastLines(name string, n int) ([]string, error) {
+	f, err := os.Open(name)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading what was delivered: %w", err)
+	}
+	defer f.Close()
+	const most = 2 << 20
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, fmt.Errorf("reading what was delivered: %w", err)
+	}
+	from := max(0, size-most)
+	b := make([]byte, size-from)
+	if _, err := f.ReadAt(b, from); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("reading what was delivered: %w", err)
+	}
+	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	if from > 0 || lines[0] == "" {
+		lines = lines[1:] // the first may have lost its beginning
+	}
+	return lines[max(0, len(lines)-n):], nil
+}
+
+// recheck looks again at all that decides about an open finding; "" is the whole device.
+func (d *daemon) recheck(ctx context.Context, key string) error {
+	if key == "" {
+		_, err := d.rescan(ctx, true)
+		return err
+	}
+	open, err := fromStore(d.vault, (*store.Store).Findings)
+	if err != nil {
+		return fmt.Errorf("reading the open findings: %w", err)
+	}
+	i := slices.IndexFunc(open, func(f store.OpenFinding) bool { return f.Key == key })
+	if i < 0 {
+		return nil // it is gone already
+	}
+	var tables []string
+	for _, r := range d.set.Load().criteria.rules.Rule(open[i].Rule) {
+		tables = append(tables, r.Table)
+	}
+	if len(tables) == 0 { // of a rule that is no more
+		_, err := d.rescan(ctx, true)
+		return err
+	}
+	answer := make(chan scanned, 1)
+	d.todo.check(tables, answer)
+	select {
+	case got := <-answer:
+		return got.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
