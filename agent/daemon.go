@@ -28,7 +28,9 @@ const (
 type machine struct {
 	open func(context.Context) (scanner.Device, error) // the device, anew for each scan
 	// glance takes a look at what runs; nil where nothing does.
-	glance  func() (device.Glimpse, error)
+	glance func() (device.Glimpse, error)
+	// listen opens what hears the networks; nil where there are none.
+	listen  func() (*device.Ear, error)
 	watcher func() (watcher, error)
 	root    string // where the device's tree is, to be watched; "" is not watched
 	load    func() (Config, Origins, error)
@@ -78,6 +80,8 @@ type daemon struct {
 	when    schedule
 	probing *probing
 
+	ear atomic.Pointer[device.Ear] // nil while nobody listens
+
 	scans, looks atomic.Int64 // whole scans, and looks at parts
 	scanning     atomic.Bool  // a whole scan is under way
 	summary      atomic.Pointer[scanSummary]
@@ -116,6 +120,7 @@ func newDaemon(m machine) (*daemon, error) {
 	if d.upstream == nil {
 		d.upstream = d.enrolledUpstream
 	}
+	d.networks()
 	d.ship = newShipper(d.vault, warn, m)
 	if err := d.vault.open(); err != nil {
 		return nil, &hinted{err, "stop it first: 'picket service stop', or by its process id"}
@@ -152,6 +157,7 @@ func (d *daemon) actors() []actor {
 		{"watch", d.runWatch},
 		{"sample", d.runSample},
 		{"probe", d.runProbe},
+		{"networks", d.runNetworks},
 		{"ship", d.runShip},
 	}
 }

@@ -11,13 +11,14 @@ import (
 // Codes of warnings that only a running agent has, beside those of status.go; docs/agent.md
 // lists all. A code is there once: what is said later takes the place of what was said before.
 const (
-	warnStoreFull     = "store-full"
-	warnStoreReadOnly = "store-read-only"
-	warnStoreUnusable = "store-unusable"
-	warnStoreRefused  = "store-refused"
-	warnWatchOff      = "watch-unavailable"
-	warnScanFailed    = "scan-failed"
-	warnUnprivileged  = "unprivileged"
+	warnStoreFull       = "store-full"
+	warnStoreReadOnly   = "store-read-only"
+	warnStoreUnusable   = "store-unusable"
+	warnStoreRefused    = "store-refused"
+	warnNetworksUnheard = "networks-unheard"
+	warnWatchOff        = "watch-unavailable"
+	warnScanFailed      = "scan-failed"
+	warnUnprivileged    = "unprivileged"
 	// Of the way to the upstream, beside upstream-unreachable.
 	warnUpstreamDenied     = "upstream-auth"
 	warnUpstreamUnfit      = "upstream-unfit"

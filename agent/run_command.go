@@ -79,6 +79,7 @@ func hostMachine(which *configFlags, log io.Writer) machine {
 	return machine{
 		open:    func(ctx context.Context) (scanner.Device, error) { return device.Live(ctx, device.LiveOptions{}) },
 		glance:  device.Glance,
+		listen:  device.OpenEar,
 		root:    "/",
 		watcher: newKernelWatcher,
 		load:    which.load,

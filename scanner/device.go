@@ -137,6 +137,12 @@ const (
 	// SourceNetworkProbe is a JSON object probe.NetworkProbes: what was learnt by asking a host
 	// through the network. No device has it either: the agent asks, and answers it to its scans.
 	SourceNetworkProbe Source = "network-probe"
+	// SourceNetworkHeard is a JSON object probe.Heard: what was overheard on the links. It is
+	// answered by whoever goes on listening, too.
+	SourceNetworkHeard Source = "network-heard"
+	// SourceWiFi is a JSON array of probe.WiFi: access points that the kernel has heard lately,
+	// the one in use among them.
+	SourceWiFi Source = "wifi"
 )
 
 // Dumpsys is the source of the text that `dumpsys SERVICE` prints on Android.

@@ -149,6 +149,8 @@ func (l *live) value(ctx context.Context, s scanner.Source) (any, error) {
 		return neighbours()
 	case scanner.SourceInterfaces:
 		return interfaces(ctx)
+	case scanner.SourceWiFi:
+		return wifi()
 	case scanner.SourceUname:
 		return uname()
 	}

@@ -109,13 +109,13 @@ func interfaces(ctx context.Context) ([]probe.Interface, error) {
 		for _, a := range i.Addrs {
 			f.Addrs = append(f.Addrs, a.Addr)
 		}
-		_, err := os.Lstat("/sys/class/net/" + i.Name + "/phy80211")
-		f.Wireless = err == nil
+		f.Wireless = isWireless(i.Name)
 		l := byIndex[i.Index]
-		f.Kind, f.Master = l.Kind, byIndex[l.Master].Name
+		f.Kind, f.Master, f.CarrierChanges = l.Kind, byIndex[l.Master].Name, l.CarrierChanges
 		if linkErr != nil {
 			f.MarkUnread("kind", linkErr.Error())
 			f.MarkUnread("master", linkErr.Error())
+			f.MarkUnread("carrier_changes", linkErr.Error())
 		}
 		f.Promiscuous = l.Promiscuity > 0 || l.Flags&unix.IFF_PROMISC != 0
 		if linkErr != nil || l.Promiscuity < 0 {
@@ -124,6 +124,11 @@ func interfaces(ctx context.Context) ([]probe.Interface, error) {
 		out = append(out, f)
 	}
 	return out, nil
+}
+
+func isWireless(name string) bool {
+	_, err := os.Lstat("/sys/class/net/" + name + "/phy80211")
+	return err == nil
 }
 
 // promiscuous reads from sysfs what rtnetlink did not tell.

@@ -108,6 +108,8 @@ func Collectors() []scanner.Collector {
 		androidCAsCollector(),
 		androidNeighboursCollector(),
 		androidTunnelsCollector(),
+		networksCollector(),
+		gatewaysCollector(),
 		androidHostsCollector(),
 		androidMountsCollector(),
 		crashesCollector(),

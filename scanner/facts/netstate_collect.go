@@ -3,8 +3,10 @@ package facts
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"picket/scanner"
+	"picket/scanner/probe"
 )
 
 func interfacesCollector() scanner.Collector {
@@ -44,7 +46,7 @@ func routesCollector() scanner.Collector {
 func neighboursCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "neighbours", Doc: "hosts on the link (ARP and NDP)", Row: Neighbour{},
-		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceNeighbours}},
+		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceNeighbours, scanner.SourceNetworkHeard}},
 		Needs: []string{"routes"}, Collect: collectNeighbours,
 	}
 }
@@ -63,6 +65,7 @@ func collectNeighbours(ctx context.Context, in *scanner.Input) scanner.Table {
 		family     int
 		iface, mac string
 	}
+	heard, _ := told[probe.Heard](ctx, in, scanner.SourceNetworkHeard) // what was not heard explains nothing
 	byMAC := map[link][]string{}
 	for _, n := range rows {
 		if n.MAC != "" {
@@ -77,10 +80,14 @@ func collectNeighbours(ctx context.Context, in *scanner.Input) scanner.Table {
 			return r.Default && r.Gateway == n.IP && (r.Interface == n.Interface || r.Interface == "")
 		})
 		for _, ip := range byMAC[link{n.Family, n.Interface, n.MAC}] {
-			if ip != n.IP && n.MAC != "" {
+			// A host has an address of its own for the link, and others beside it.
+			if ip != n.IP && n.MAC != "" && (n.Family != 6 || linkLocal(ip) == linkLocal(n.IP)) {
 				n.SameMAC = append(n.SameMAC, ip)
 			}
 		}
+		n.Redundant = redundantAddress(slices.DeleteFunc(slices.Clone(heard.Claims), func(c probe.Claim) bool { return c.Interface != n.Interface }), n.IP, n.MAC)
 	}
 	return t
 }
+
+func linkLocal(ip string) bool { return strings.HasPrefix(ip, "fe80:") }

@@ -66,40 +66,47 @@ type LinkInfo struct {
 	Master      int    // index of the bridge or bond that it is a port of, 0 none
 	Promiscuity int    // how many listeners asked for all frames; -1 not told
 	LinkType    int    // ARPHRD_ number: 1 Ethernet, 772 loopback
+	// CarrierChanges counts how often the carrier came and went since the interface was made.
+	CarrierChanges int
 }
 
 // NetlinkLinks reads the answer to an RTM_GETLINK dump.
 func NetlinkLinks(b []byte, order binary.ByteOrder) ([]LinkInfo, error) {
 	var out []LinkInfo
 	err := netlinkMessages(b, order, func(typ uint16, body []byte) {
-		if typ != rtmNewLink || len(body) < 16 {
-			return
+		if typ == rtmNewLink && len(body) >= 16 {
+			out = append(out, linkBody(body, order))
 		}
-		l := LinkInfo{Index: int(order.Uint32(body[4:])), Flags: order.Uint32(body[8:]),
-			LinkType: int(order.Uint16(body[2:])), Promiscuity: -1}
-		netlinkAttrs(body[16:], order, func(typ uint16, val []byte) {
-			switch {
-			case typ == 1 && len(val) <= 32: // IFLA_ADDRESS
-				l.MAC = net.HardwareAddr(val).String()
-			case typ == 3: // IFLA_IFNAME
-				l.Name = cString(val)
-			case typ == 4 && len(val) >= 4:
-				l.MTU = int(order.Uint32(val))
-			case typ == 10 && len(val) >= 4:
-				l.Master = int(order.Uint32(val))
-			case typ == 18: // IFLA_LINKINFO
-				netlinkAttrs(val, order, func(typ uint16, val []byte) {
-					if typ == 1 { // IFLA_INFO_KIND
-						l.Kind = cString(val)
-					}
-				})
-			case typ == 30 && len(val) >= 4: // IFLA_PROMISCUITY
-				l.Promiscuity = int(order.Uint32(val))
-			}
-		})
-		out = append(out, l)
 	})
 	return out, err
+}
+
+func linkBody(body []byte, order binary.ByteOrder) LinkInfo {
+	l := LinkInfo{Index: int(order.Uint32(body[4:])), Flags: order.Uint32(body[8:]),
+		LinkType: int(order.Uint16(body[2:])), Promiscuity: -1}
+	netlinkAttrs(body[16:], order, func(typ uint16, val []byte) {
+		switch {
+		case typ == 1 && len(val) <= 32: // IFLA_ADDRESS
+			l.MAC = net.HardwareAddr(val).String()
+		case typ == 3: // IFLA_IFNAME
+			l.Name = cString(val)
+		case typ == 4 && len(val) >= 4:
+			l.MTU = int(order.Uint32(val))
+		case typ == 10 && len(val) >= 4:
+			l.Master = int(order.Uint32(val))
+		case typ == 18: // IFLA_LINKINFO
+			netlinkAttrs(val, order, func(typ uint16, val []byte) {
+				if typ == 1 { // IFLA_INFO_KIND
+					l.Kind = cString(val)
+				}
+			})
+		case typ == 30 && len(val) >= 4: // IFLA_PROMISCUITY
+			l.Promiscuity = int(order.Uint32(val))
+		case typ == 35 && len(val) >= 4: // IFLA_CARRIER_CHANGES
+			l.CarrierChanges = int(order.Uint32(val))
+		}
+	})
+	return l
 }
 
 // RouteInfo is what RTM_NEWROUTE tells of a route.
@@ -120,53 +127,56 @@ type RouteInfo struct {
 func NetlinkRoutes(b []byte, order binary.ByteOrder) ([]RouteInfo, error) {
 	var out []RouteInfo
 	err := netlinkMessages(b, order, func(typ uint16, body []byte) {
-		if typ != rtmNewRoute || len(body) < 12 {
-			return
+		if typ == rtmNewRoute && len(body) >= 12 {
+			out = append(out, routeBody(body, order))
 		}
-		r := RouteInfo{IPv6: body[0] == 10, Table: int(body[4]), Protocol: int(body[5]), Type: int(body[7]),
-			Redirected: order.Uint32(body[8:])&0x40000 != 0}
-		bits := int(body[1])
-		netlinkAttrs(body[12:], order, func(typ uint16, val []byte) {
-			switch typ {
-			case 1: // RTA_DST
-				if a, ok := netip.AddrFromSlice(val); ok && bits <= a.BitLen() {
-					r.Dst = netip.PrefixFrom(a, bits)
-				}
-			case 5: // RTA_GATEWAY
-				r.Gateway, _ = netip.AddrFromSlice(val)
-			case 4, 6, 15: // RTA_OIF, RTA_PRIORITY, RTA_TABLE
-				if len(val) < 4 {
-					return
-				}
-				n := int(order.Uint32(val))
-				switch typ {
-				case 4:
-					r.Index = n
-				case 6:
-					r.Metric = n
-				default:
-					r.Table = n
-				}
-			case 9: // RTA_MULTIPATH: rtnexthop, then its attributes; the first hop stands for all
-				if len(val) < 8 || r.Index != 0 {
-					return
-				}
-				r.Index = int(order.Uint32(val[4:]))
-				size := min(int(order.Uint16(val)), len(val))
-				netlinkAttrs(val[min(8, size):size], order, func(typ uint16, val []byte) {
-					if typ == 5 {
-						r.Gateway, _ = netip.AddrFromSlice(val)
-					}
-				})
-			case 18: // RTA_VIA: family, then address
-				if len(val) > 2 {
-					r.Gateway, _ = netip.AddrFromSlice(val[2:])
-				}
-			}
-		})
-		out = append(out, r)
 	})
 	return out, err
+}
+
+func routeBody(body []byte, order binary.ByteOrder) RouteInfo {
+	r := RouteInfo{IPv6: body[0] == 10, Table: int(body[4]), Protocol: int(body[5]), Type: int(body[7]),
+		Redirected: order.Uint32(body[8:])&0x40000 != 0}
+	bits := int(body[1])
+	netlinkAttrs(body[12:], order, func(typ uint16, val []byte) {
+		switch typ {
+		case 1: // RTA_DST
+			if a, ok := netip.AddrFromSlice(val); ok && bits <= a.BitLen() {
+				r.Dst = netip.PrefixFrom(a, bits)
+			}
+		case 5: // RTA_GATEWAY
+			r.Gateway, _ = netip.AddrFromSlice(val)
+		case 4, 6, 15: // RTA_OIF, RTA_PRIORITY, RTA_TABLE
+			if len(val) < 4 {
+				return
+			}
+			n := int(order.Uint32(val))
+			switch typ {
+			case 4:
+				r.Index = n
+			case 6:
+				r.Metric = n
+			default:
+				r.Table = n
+			}
+		case 9: // RTA_MULTIPATH: rtnexthop, then its attributes; the first hop stands for all
+			if len(val) < 8 || r.Index != 0 {
+				return
+			}
+			r.Index = int(order.Uint32(val[4:]))
+			size := min(int(order.Uint16(val)), len(val))
+			netlinkAttrs(val[min(8, size):size], order, func(typ uint16, val []byte) {
+				if typ == 5 {
+					r.Gateway, _ = netip.AddrFromSlice(val)
+				}
+			})
+		case 18: // RTA_VIA: family, then address
+			if len(val) > 2 {
+				r.Gateway, _ = netip.AddrFromSlice(val[2:])
+			}
+		}
+	})
+	return r
 }
 
 // NeighbourInfo is what RTM_NEWNEIGH tells of a neighbour.
@@ -184,22 +194,25 @@ type NeighbourInfo struct {
 func NetlinkNeighbours(b []byte, order binary.ByteOrder) ([]NeighbourInfo, error) {
 	var out []NeighbourInfo
 	err := netlinkMessages(b, order, func(typ uint16, body []byte) {
-		if typ != rtmNewNeigh || len(body) < 12 {
-			return
+		if typ == rtmNewNeigh && len(body) >= 12 {
+			out = append(out, neighbourBody(body, order))
 		}
-		n := NeighbourInfo{Family: int(body[0]), Index: int(order.Uint32(body[4:])), State: int(order.Uint16(body[8:])),
-			Router: body[10]&0x80 != 0, Type: int(body[11])}
-		netlinkAttrs(body[12:], order, func(typ uint16, val []byte) {
-			switch {
-			case typ == 1: // NDA_DST
-				n.IP, _ = netip.AddrFromSlice(val)
-			case typ == 2 && len(val) <= 32: // NDA_LLADDR
-				n.MAC = net.HardwareAddr(val).String()
-			}
-		})
-		out = append(out, n)
 	})
 	return out, err
+}
+
+func neighbourBody(body []byte, order binary.ByteOrder) NeighbourInfo {
+	n := NeighbourInfo{Family: int(body[0]), Index: int(order.Uint32(body[4:])), State: int(order.Uint16(body[8:])),
+		Router: body[10]&0x80 != 0, Type: int(body[11])}
+	netlinkAttrs(body[12:], order, func(typ uint16, val []byte) {
+		switch {
+		case typ == 1: // NDA_DST
+			n.IP, _ = netip.AddrFromSlice(val)
+		case typ == 2 && len(val) <= 32: // NDA_LLADDR
+			n.MAC = net.HardwareAddr(val).String()
+		}
+	})
+	return n
 }
 
 // DiagSocket is what inet_diag tells of a socket.

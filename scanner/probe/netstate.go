@@ -16,7 +16,8 @@ type Interface struct {
 	Loopback bool     `expr:"loopback" json:"loopback,omitempty" doc:"the loopback interface"`
 	Wireless bool     `expr:"wireless" json:"wireless,omitempty" doc:"a Wi-Fi interface"`
 	// Promiscuous is true for bridge and bond ports too; see Master.
-	Promiscuous bool `expr:"promiscuous" json:"promiscuous,omitempty" doc:"takes frames meant for others; ports of a bridge or bond do so by design"`
+	Promiscuous    bool `expr:"promiscuous" json:"promiscuous,omitempty" doc:"takes frames meant for others; ports of a bridge or bond do so by design"`
+	CarrierChanges int  `expr:"carrier_changes" json:"carrier_changes,omitempty" doc:"times that the link came or went since the interface was made"`
 	scanner.Unread
 }
 
