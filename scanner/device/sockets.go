@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 
@@ -95,6 +96,7 @@ func namespaceSockets(dir string, own bool, s *snapshot) ([]probe.Socket, error)
 			k := &out[from+i]
 			k.SameNetNS = own
 			k.PIDs = s.holders[k.Inode]
+			k.Own = len(k.PIDs) == 1 && k.PIDs[0] == os.Getpid()
 			if s.refused != "" && k.Inode != 0 && len(k.PIDs) == 0 {
 				k.MarkUnread("pids", "the process that holds it "+s.refused)
 			}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -340,6 +341,7 @@ func (r *networkReader) android() ([]Network, string) {
 	if absent != "" {
 		return nil, absent
 	}
+	r.table.Partial = append(r.table.Partial, r.in.Tables["android_networks"].Partial...)
 	neighbours, _ := scanner.Rows[AndroidNeighbour](r.in, "android_neighbours")
 	for _, n := range neighbours {
 		r.macs[[2]string{n.Interface, bareAddress(n.Address)}] = n.MAC
@@ -353,7 +355,7 @@ func (r *networkReader) android() ([]Network, string) {
 	for _, n := range list {
 		row := Network{Transport: n.Transport, Name: n.Name, Interface: n.Interface, BSSID: n.BSSID, Security: n.Security, Captive: n.Captive, Validated: n.Validated,
 			Gateway: n.Gateway, Resolvers: n.DNS, Proxy: n.Proxy, Where: n.Where}
-		row.Unread, row.hops = n.Unread, appendNew(nil, bareAddress(n.Gateway))
+		row.Unread.Unread, row.hops = maps.Clone(n.Unread.Unread), appendNew(nil, bareAddress(n.Gateway))
 		row.MarkUnread("weaker_nearby", "is not told")
 		row.MarkUnread("dhcp_new", "is not told")
 		row.MarkUnread("routers_new", "is not told")

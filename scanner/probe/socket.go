@@ -19,6 +19,7 @@ type Socket struct {
 	UID        int    `expr:"uid" json:"uid" doc:"user who made it"`
 	Inode      uint64 `expr:"inode" json:"inode,omitempty" doc:"socket's inode; 0 when no process holds it any more"`
 	PIDs       []int  `expr:"pids" json:"pids,omitempty" doc:"processes that hold it open"`
+	Own        bool   `expr:"own" json:"own,omitempty" doc:"held by Picket itself and by nobody else"`
 	SameNetNS  bool   `expr:"same_netns" json:"same_netns" doc:"of our network namespace"`
 	scanner.Unread
 }
