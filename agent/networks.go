@@ -136,21 +136,25 @@ func (d *daemon) listenOn(ctx context.Context) error {
 		return err
 	}
 	part, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- ear.Run(part) }()
+	ended := make(chan struct{})
+	go func() {
+		err = ear.Run(part)
+		stop()
+		close(ended)
+	}()
 	defer func() {
 		stop()
+		<-ended
 		d.ear.Store(nil)
 	}()
 	d.ear.Store(ear)
 	d.warn.clear(warnNetworksUnheard)
 	tables := d.networkTables()
 	for most := forever; ; {
-		d.clock.wait(ctx, most, ear.Changed())
-		select {
-		case err := <-ended:
+		d.clock.wait(part, most, ear.Changed())
+		if part.Err() != nil {
+			<-ended
 			return err
-		default:
 		}
 		heard, settle, due := ear.Heard()
 		d.tellDeaf(heard)
@@ -158,7 +162,7 @@ func (d *daemon) listenOn(ctx context.Context) error {
 			most = max(time.Until(due), networkRest)
 		}
 		if d.judging.report() != nil { // the first scan sees all
-			d.todo.some(tables, max(settle, networkRest))
+			d.todo.some(tables, d.clock.awake()+max(settle, networkRest))
 		}
 	}
 }

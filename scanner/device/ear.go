@@ -80,10 +80,8 @@ func listenNetlink(family int, groups []uint32) (*os.File, error) {
 	return f, nil
 }
 
-// Run listens until ctx ends or the kernel no longer tells; Changed is readable then, too. It
-// closes the ear.
+// Run listens until ctx ends or the kernel no longer tells. It closes the ear.
 func (e *Ear) Run(ctx context.Context) error {
-	defer e.wake()
 	defer e.close()
 	part, stop := context.WithCancel(ctx)
 	defer stop()
