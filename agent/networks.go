@@ -11,7 +11,6 @@ import (
 
 	"picket/scanner"
 	"picket/scanner/facts"
-	"picket/scanner/probe"
 	"picket/store"
 )
 
@@ -46,7 +45,7 @@ func (d *daemon) networks() {
 }
 
 // networkHistory gives what the store has. What cannot be decoded is left out.
-func (d *daemon) networkHistory() (h probe.NetworkHistory, err error) {
+func (d *daemon) networkHistory() (h facts.NetworkHistory, err error) {
 	err = d.vault.use(func(st *store.Store) error {
 		if h.Key, err = networkKey(st, d.entropy); err != nil {
 			return err
@@ -56,7 +55,7 @@ func (d *daemon) networkHistory() (h probe.NetworkHistory, err error) {
 			return err
 		}
 		for _, note := range notes {
-			var n probe.NetworkSeen
+			var n facts.NetworkSeen
 			if json.Unmarshal(note.Body, &n) == nil && n.ID == note.Name {
 				h.Networks = append(h.Networks, n)
 			}
@@ -106,7 +105,7 @@ func (d *daemon) rememberNetworks(f *scanner.Facts) {
 			if err != nil {
 				return fmt.Errorf("remembering a network: %w", err)
 			}
-			if err := st.Remember(networksTable, n.ID, body, probe.MaxNetworks); err != nil {
+			if err := st.Remember(networksTable, n.ID, body, facts.MaxNetworks); err != nil {
 				return err
 			}
 		}
@@ -157,7 +156,7 @@ func (d *daemon) listenOn(ctx context.Context) error {
 			return err
 		}
 		heard, settle, due := ear.Heard()
-		d.tellDeaf(heard)
+		d.tellDeaf(heard.Deaf)
 		if most = forever; !due.IsZero() {
 			most = max(time.Until(due), networkRest)
 		}
@@ -182,9 +181,9 @@ func (d *daemon) networkTables() (tables []string) {
 }
 
 // tellDeaf makes what cannot be heard a warning.
-func (d *daemon) tellDeaf(h probe.Heard) {
+func (d *daemon) tellDeaf(deaf map[string]string) {
 	for _, what := range []string{"events", "packets", "wireless"} {
-		if why := h.Deaf[what]; why != "" {
+		if why := deaf[what]; why != "" {
 			d.warn.set(warnNetworksUnheard, what, "some of what networks tell is not heard: "+why, "run the agent as root, or give it CAP_NET_RAW")
 			return
 		}

@@ -131,7 +131,7 @@ const (
 
 	// SourceBPF is a JSON array of probe.BPFProgram: programs loaded into the kernel.
 	SourceBPF Source = "bpf"
-	// SourceNetworkHistory is a JSON object probe.NetworkHistory: what is remembered of networks.
+	// SourceNetworkHistory is a JSON object facts.NetworkHistory: what is remembered of networks.
 	// No device has it: whoever scans again and again answers it (the agent, from its store).
 	SourceNetworkHistory Source = "network-history"
 	// SourceNetworkProbe is a JSON object probe.NetworkProbes: what was learnt by asking a host

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"picket/scanner"
-	"picket/scanner/probe"
 )
 
 // Gateway is a next hop of a default route.
@@ -92,7 +91,7 @@ func (g *Gateway) compare(networks []Network, memory *networkMemory) {
 
 // macsBefore gives the hardware addresses that an address is known by, unless the one it has is
 // among them.
-func macsBefore(old *probe.NetworkSeen, ip, mac string) (out []string) {
+func macsBefore(old *NetworkSeen, ip, mac string) (out []string) {
 	for _, known := range old.Known[kindGateway] {
 		at, was, _ := strings.Cut(known, " ")
 		if at != ip {

@@ -43,10 +43,10 @@ type Network struct {
 	Where         string   `expr:"where" json:"-" doc:"source"`
 	scanner.Unread
 
-	ID      string              `expr:"-" json:"-"` // as probe.NetworkSeen; empty for what is not remembered
+	ID      string              `expr:"-" json:"-"` // as NetworkSeen; empty for what is not remembered
 	Session string              `expr:"-" json:"-"`
 	Same    bool                `expr:"-" json:"-"` // the same link or the same router as remembered
-	Values  map[string][]string `expr:"-" json:"-"` // by kind, as probe.NetworkSeen.Known
+	Values  map[string][]string `expr:"-" json:"-"` // by kind, as NetworkSeen.Known
 	claims  []probe.Claim
 	hops    []string // next hops of its default routes
 }
@@ -82,7 +82,7 @@ type networkReader struct {
 	*treeReader
 	ctx     context.Context
 	in      *scanner.Input
-	history probe.NetworkHistory
+	history NetworkHistory
 	noPast  string // why nothing is remembered
 	heard   probe.Heard
 	deaf    string // why nothing was overheard
@@ -92,15 +92,15 @@ type networkReader struct {
 
 // networkMemory is shared with the table gateways.
 type networkMemory struct {
-	history probe.NetworkHistory
+	history NetworkHistory
 	noPast  string
 	heard   probe.Heard
 	deaf    string
 }
 
 // seen gives what is remembered of a network, nil for nothing.
-func seen(h *probe.NetworkHistory, id string) *probe.NetworkSeen {
-	i := slices.IndexFunc(h.Networks, func(n probe.NetworkSeen) bool { return n.ID == id })
+func seen(h *NetworkHistory, id string) *NetworkSeen {
+	i := slices.IndexFunc(h.Networks, func(n NetworkSeen) bool { return n.ID == id })
 	if i < 0 || id == "" {
 		return nil
 	}
@@ -122,7 +122,7 @@ func told[T any](ctx context.Context, in *scanner.Input, s scanner.Source) (v T,
 func collectNetworks(ctx context.Context, in *scanner.Input) scanner.Table {
 	var t scanner.Table
 	r := &networkReader{treeReader: newReader(in, &t), ctx: ctx, in: in, macs: map[[2]string]string{}, links: map[string]Interface{}}
-	r.history, r.noPast = told[probe.NetworkHistory](ctx, in, scanner.SourceNetworkHistory)
+	r.history, r.noPast = told[NetworkHistory](ctx, in, scanner.SourceNetworkHistory)
 	r.heard, r.deaf = told[probe.Heard](ctx, in, scanner.SourceNetworkHeard)
 	r.deaf = cmp.Or(r.deaf, r.heard.Deaf["packets"])
 	var rows []Network
@@ -266,7 +266,7 @@ func (n *Network) lease(l parse.Lease) {
 
 func appendNew(list []string, more ...string) []string {
 	for _, m := range more {
-		if m != "" && !slices.Contains(list, m) && len(list) < probe.MaxNetworkList {
+		if m != "" && !slices.Contains(list, m) && len(list) < MaxNetworkList {
 			list = append(list, m)
 		}
 	}

@@ -136,7 +136,7 @@ func strongest(list []string) string {
 }
 
 // leads gives where new DHCP servers lead to that the known ones and the network do not.
-func leads(n *Network, old *probe.NetworkSeen) (out []string) {
+func leads(n *Network, old *NetworkSeen) (out []string) {
 	usual := append(slices.Clone(old.Known[kindResolver]), old.Known[kindDHCP]...)
 	for _, g := range old.Known[kindGateway] {
 		ip, _, _ := strings.Cut(g, " ")
@@ -180,7 +180,7 @@ func redundantAddress(claims []probe.Claim, ip, mac string) bool {
 
 // freshValues gives the values of a kind that do not count as the network's own. On another link
 // or behind another router of the same name, all do.
-func freshValues(old *probe.NetworkSeen, kind string, now []string, same bool, at time.Time) (out []string) {
+func freshValues(old *NetworkSeen, kind string, now []string, same bool, at time.Time) (out []string) {
 	if !same && kind != kindSecurity || learns(old, kind, at) {
 		return nil
 	}
@@ -198,7 +198,7 @@ func freshValues(old *probe.NetworkSeen, kind string, now []string, same bool, a
 }
 
 // learns tells whether what is first seen of a kind is taken as it is.
-func learns(old *probe.NetworkSeen, kind string, at time.Time) bool {
+func learns(old *NetworkSeen, kind string, at time.Time) bool {
 	if len(old.Known[kind]) > 0 {
 		return false
 	}
@@ -211,7 +211,7 @@ func learns(old *probe.NetworkSeen, kind string, at time.Time) bool {
 
 // RememberNetworks gives what is to be remembered after the rows were seen: the networks of which
 // something changed. whole says that the rows are all networks that the device is on.
-func RememberNetworks(h probe.NetworkHistory, rows []Network, whole bool, now time.Time) (changed []probe.NetworkSeen) {
+func RememberNetworks(h NetworkHistory, rows []Network, whole bool, now time.Time) (changed []NetworkSeen) {
 	now = now.UTC().Truncate(time.Second)
 	here := map[string]bool{}
 	for i := range rows {
@@ -237,9 +237,9 @@ func RememberNetworks(h probe.NetworkHistory, rows []Network, whole bool, now ti
 }
 
 // remembered makes the note of one network.
-func remembered(old *probe.NetworkSeen, n *Network, now time.Time) (next probe.NetworkSeen, news bool) {
+func remembered(old *NetworkSeen, n *Network, now time.Time) (next NetworkSeen, news bool) {
 	if old == nil {
-		old, news = &probe.NetworkSeen{ID: n.ID, First: now, Last: now}, true
+		old, news = &NetworkSeen{ID: n.ID, First: now, Last: now}, true
 	}
 	next = *old
 	next.Known, next.Fresh = map[string][]string{}, map[string]map[string]time.Time{}
@@ -291,7 +291,7 @@ func keepValue(list []string, v string) []string {
 	if slices.Contains(list, v) {
 		return list
 	}
-	if list = append(list, v); len(list) > probe.MaxNetworkList {
+	if list = append(list, v); len(list) > MaxNetworkList {
 		list = list[1:]
 	}
 	return list
