@@ -109,9 +109,9 @@ func newDaemon(m machine) (*daemon, error) {
 	d.page = &pageHost{wake: make(chan struct{}, 1)}
 	d.set.Store(&settled{local, c, from, crit})
 	d.lostUpdates(lost)
-	d.judging = &judging{open: m.open, collectors: facts.Collectors(), now: m.clock.wall, meter: d.ledger.meter}
+	d.judging = &judging{open: m.open, inputs: inputs{}, collectors: facts.Collectors(), now: m.clock.wall, meter: d.ledger.meter}
 	if d.probing = newProbing(); m.dial != nil {
-		d.judging.inputs = inputs{scanner.SourceNetworkProbe: d.probing.input}
+		d.judging.inputs[scanner.SourceNetworkProbe] = d.probing.input
 	}
 	d.vault = &vault{dir: c.StateDir, log: m.log, warn: warn, opts: store.Options{
 		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall, Uptime: m.clock.awake, Rand: m.entropy}}

@@ -24,22 +24,20 @@ const (
 
 // networks feeds what is remembered and what was overheard to the scanner, and remembers what it saw.
 func (d *daemon) networks() {
-	d.judging.inputs = inputs{
-		scanner.SourceNetworkHistory: func(context.Context) ([]byte, error) {
-			h, err := d.networkHistory()
-			if err != nil {
-				return nil, err
-			}
-			return json.Marshal(h)
-		},
-		scanner.SourceNetworkHeard: func(context.Context) ([]byte, error) {
-			ear := d.ear.Load()
-			if ear == nil {
-				return nil, fmt.Errorf("nobody listens: %w", scanner.ErrUnavailable)
-			}
-			h, _, _ := ear.Heard()
-			return json.Marshal(h)
-		},
+	d.judging.inputs[scanner.SourceNetworkHistory] = func(context.Context) ([]byte, error) {
+		h, err := d.networkHistory()
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(h)
+	}
+	d.judging.inputs[scanner.SourceNetworkHeard] = func(context.Context) ([]byte, error) {
+		ear := d.ear.Load()
+		if ear == nil {
+			return nil, fmt.Errorf("nobody listens: %w", scanner.ErrUnavailable)
+		}
+		h, _, _ := ear.Heard()
+		return json.Marshal(h)
 	}
 	d.judging.seen = append(d.judging.seen, d.rememberNetworks)
 }
@@ -155,6 +153,7 @@ func (d *daemon) listenOn(ctx context.Context) error {
 			<-ended
 			return err
 		}
+		d.probing.wake()
 		heard, settle, due := ear.Heard()
 		d.tellDeaf(heard.Deaf)
 		if most = forever; !due.IsZero() {
