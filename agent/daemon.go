@@ -87,6 +87,8 @@ type daemon struct {
 	summary      atomic.Pointer[scanSummary]
 	ticked       atomic.Int64 // when the schedule last looked at the clocks, in nanoseconds since boot
 	reloading    sync.Mutex
+	arriving     sync.Mutex
+	arrived      bool // its start is noted, and the gap before it told; guarded by arriving
 }
 
 // newDaemon loads the configuration and opens the store. It fails where another agent runs, or

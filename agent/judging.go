@@ -115,6 +115,13 @@ type outcome struct {
 	turn   int             // when it began
 }
 
+// newest is the last report once more, for a store that did not take it. stock must be held.
+func (j *judging) newest() outcome {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return outcome{j.last, true, j.turn}
+}
+
 // news tells whether its packages are the newest that were read. stock must be held.
 func (j *judging) news(o outcome) bool { return o.stocks && o.turn == j.turns() }
 

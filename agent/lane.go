@@ -70,11 +70,12 @@ func (l *lane) failing(err error) {
 
 // works says that the sink took something, or that there is nothing to take.
 func (l *lane) works() {
+	l.until = 0
 	if l.failed == 0 {
 		return
 	}
 	l.log.Info("recovered", "dependency", l.dependency, "failures", l.failed)
-	l.failed, l.until = 0, 0
+	l.failed = 0
 	clear(l.told)
 	for code := range l.codes {
 		l.warn.clear(code)

@@ -156,32 +156,69 @@ func gapAfter(last runNote, lastWrite time.Time, now runNote) Gap {
 	return g
 }
 
-// arrive tells the gap since the last run, and notes that the agent runs.
+// arrive tells the gap since the last run, and notes that the agent runs. Where there is no
+// store yet, recover does it later.
 func (d *daemon) arrive() {
-	err := d.change(func(st *store.Store, _ store.Encode) error {
-		now := runNote{At: d.now(), Boot: d.boot, Version: d.version}
-		b, err := st.Recall(notesTable, "run")
-		if err != nil {
-			return err
-		}
-		var last runNote
-		if b != nil && json.Unmarshal(b, &last) == nil {
-			stats, err := st.Stats()
-			if err != nil {
-				return err
-			}
-			if err := d.tellGap(st, gapAfter(last, stats.Changed, now)); err != nil {
-				return err
-			}
-		}
-		if text := clockWrong(now.At, d.built, last.At); text != "" {
-			d.warn.set(warnClock, "clock", text, "set the clock, or switch on time synchronisation")
-		}
-		return remember(st, "run", now)
-	})
+	err := d.change(func(st *store.Store, _ store.Encode) error { return d.arriveIn(st) })
 	if err != nil {
 		d.log.Debug("noting the start", "error", err)
 	}
+}
+
+// arriveIn does once what arrive does.
+func (d *daemon) arriveIn(st *store.Store) error {
+	d.arriving.Lock()
+	defer d.arriving.Unlock()
+	if d.arrived {
+		return nil
+	}
+	now := runNote{At: noted(d.started), Boot: d.boot, Version: d.version}
+	b, err := st.Recall(notesTable, "run")
+	if err != nil {
+		return err
+	}
+	var last runNote
+	if b != nil && json.Unmarshal(b, &last) == nil {
+		stats, err := st.Stats()
+		if err != nil {
+			return err
+		}
+		wrote := stats.Changed
+		if wrote.After(now.At) {
+			wrote = time.Time{} // that was this process
+		}
+		if err := d.tellGap(st, gapAfter(last, wrote, now)); err != nil {
+			return err
+		}
+	}
+	if text := clockWrong(now.At, d.built, last.At); text != "" {
+		d.warn.set(warnClock, "clock", text, "set the clock, or switch on time synchronisation")
+	}
+	now.At = d.now()
+	if err := remember(st, "run", now); err != nil {
+		return err
+	}
+	d.arrived = true
+	return nil
+}
+
+// recover makes up for what the store did not take, once it does: the start, and the last report.
+func (d *daemon) recover() {
+	d.arriving.Lock()
+	arrived := d.arrived
+	d.arriving.Unlock()
+	if !arrived {
+		d.arrive()
+	}
+	if !d.vault.owes.Load() {
+		return
+	}
+	if _, err := d.remember(d.judging.newest); err != nil {
+		d.log.Debug("the store still does not take what was found", "error", err)
+		return
+	}
+	d.upkeep(d.judging.report())
+	d.seen()
 }
 
 func (d *daemon) tellGap(st *store.Store, g Gap) error {
@@ -216,6 +253,9 @@ func (d *daemon) seen() {
 				return err
 			}
 		}
+		if err := d.arriveIn(st); err != nil {
+			return err
+		}
 		return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: d.version})
 	})
 }
@@ -249,7 +289,9 @@ func (d *daemon) close(why error) error {
 }
 
 // now is the wall clock as it is noted.
-func (d *daemon) now() time.Time { return d.clock.wall().UTC().Truncate(time.Millisecond) }
+func (d *daemon) now() time.Time { return noted(d.clock.wall()) }
+
+func noted(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 
 func (d *daemon) note(do func(*store.Store) error) {
 	if err := d.vault.use(do); err != nil {

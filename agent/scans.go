@@ -154,11 +154,15 @@ func (d *daemon) inventory(ctx context.Context) error {
 	if err != nil || inv == nil {
 		return err
 	}
-	return d.change(func(st *store.Store, encode store.Encode) error {
+	err = d.change(func(st *store.Store, encode store.Encode) error {
 		ch, err := st.Apply(store.Scan{Inventory: inv}, encode)
 		d.changed(ch)
 		return err
 	})
+	if err != nil {
+		d.owe(err) // success would only tell of the packages
+	}
+	return err
 }
 
 // again has tables looked at that a change concerns, and what hangs on them.
@@ -192,9 +196,20 @@ func (d *daemon) timed(ctx context.Context, tables []string, do func() error) {
 }
 
 // keep remembers a report, and tells what changed.
-func (d *daemon) keep(o outcome) (ch store.Changes, err error) {
+func (d *daemon) keep(o outcome) (store.Changes, error) {
+	return d.remember(func() outcome { return o })
+}
+
+// remember keeps the outcome that which gives while nobody else remembers one. What the store
+// does not take it owes: recover tries again.
+func (d *daemon) remember(which func() outcome) (ch store.Changes, err error) {
 	d.judging.stock.Lock()
 	defer d.judging.stock.Unlock()
+	o := which()
+	if o.report == nil {
+		return ch, nil
+	}
+	defer func() { d.owe(err) }()
 	r := o.report
 	set := d.set.Load().criteria.rules
 	err = d.change(func(st *store.Store, encode store.Encode) error {
@@ -226,6 +241,14 @@ func (d *daemon) keep(o outcome) (ch store.Changes, err error) {
 		return d.posture(st, r)
 	})
 	return ch, err
+}
+
+// owe notes whether the store took what was found. Of what it refused it takes no more later.
+func (d *daemon) owe(err error) {
+	owes := err != nil && !errors.Is(err, store.ErrRefused) && !errors.Is(err, store.ErrClosed)
+	if d.vault.owes.Swap(owes) && !owes {
+		d.warn.clear(warnStoreFull, warnStoreReadOnly)
+	}
 }
 
 // changed logs what a scan changed.

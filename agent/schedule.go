@@ -92,6 +92,7 @@ func (d *daemon) runSchedule(ctx context.Context) error {
 			d.when.scanned(now.boot) // so that it is asked for once
 			d.todo.all("schedule", nil)
 		}
+		d.recover()
 		if now.boot-kept >= upkeepEvery {
 			kept = now.boot
 			if r := d.judging.report(); r != nil {

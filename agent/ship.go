@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -127,6 +128,8 @@ func (s *shipper) try(ctx context.Context, l *lane, do func() error) {
 	err := do()
 	switch {
 	case ctx.Err() != nil:
+	case errors.Is(err, errNoStore): // for which the sink is not to blame, and which is a warning already
+		l.until = s.clock.boot() + retryStore
 	case err != nil:
 		l.failing(err)
 	default:

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"picket/store"
@@ -26,6 +27,7 @@ type vault struct {
 	opts store.Options // with Uptime
 	log  *slog.Logger
 	warn *warnings
+	owes atomic.Bool // what was found could not be remembered yet
 
 	mu    sync.RWMutex // held for reading while st is used
 	st    *store.Store
@@ -71,7 +73,10 @@ func (v *vault) reopen() {
 		v.st = nil
 		return
 	}
-	v.warn.clear(warnStoreUnusable, warnStoreReadOnly, warnStoreFull)
+	v.warn.clear(warnStoreUnusable)
+	if !v.owes.Load() {
+		v.warn.clear(warnStoreReadOnly, warnStoreFull)
+	}
 	if d := v.st.Damage(); d != nil {
 		v.warn.set(warnStoreDamaged, "store", "the store was damaged and has been made anew: "+strings.Join(d.What, "; "),
 			"look at the disk's health; the damaged file is kept as "+d.Aside)
@@ -121,7 +126,8 @@ func (v *vault) try(do func(*store.Store) error) error {
 		v.complain(err)
 		return err
 	}
-	if after, failed := v.st.Stats(); failed == nil && after.Writes > before.Writes {
+	// A note that has room says nothing of what found none.
+	if after, failed := v.st.Stats(); failed == nil && after.Writes > before.Writes && !v.owes.Load() {
 		v.warn.clear(warnStoreFull, warnStoreReadOnly)
 	}
 	return nil

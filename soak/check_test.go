@@ -56,6 +56,7 @@ type verdict struct {
 	Again    int // lines that came again, the same under the same id
 	Subjects int // whose story was told
 	Told     int // changes of theirs
+	Retold   int // updates of packages that kept their version
 	Kept     int // changes that the agent was seen to know
 	Gaps     map[string]int
 	Wrong    []string
@@ -162,6 +163,9 @@ func (v *verdict) story(told map[string][]change, e *sunk) {
 		}
 		if e.Activity == "Update" && e.Unmapped.Before != before {
 			v.wrong("out of order: %s goes from %q to %q, and was %q", subject, e.Unmapped.Before, e.App.Version, before)
+		} else if e.Activity == "Update" && e.App.Version == before {
+			v.Retold++ // it was read while it was removed, and its file list was gone already
+			return
 		}
 		state := e.App.Version
 		if e.Activity == "Remove" {

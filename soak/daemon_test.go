@@ -21,7 +21,7 @@ type daemon struct {
 	log  *os.File
 	cmd  *exec.Cmd
 	gone chan error // what Wait gave
-	shot bool       // it was killed on purpose
+	late int        // ends in which a part was not done after its four seconds, as on a machine that stands still
 }
 
 // patience bounds all waiting for the daemon: far beyond what it should ever take.
@@ -35,7 +35,7 @@ func (d *daemon) start() error {
 	if err := d.cmd.Start(); err != nil {
 		return err
 	}
-	d.gone, d.shot = make(chan error, 1), false
+	d.gone = make(chan error, 1)
 	go func(cmd *exec.Cmd, gone chan<- error) { gone <- cmd.Wait() }(d.cmd, d.gone)
 	return nil
 }
@@ -60,13 +60,26 @@ func (d *daemon) end(s syscall.Signal) error {
 	}
 	select {
 	case err := <-d.gone:
-		if s == syscall.SIGTERM && err != nil {
-			return fmt.Errorf("asked to end: %w", err)
+		if s != syscall.SIGTERM || err == nil {
+			return nil
 		}
+		if said := d.lastWords(); !strings.Contains(said, "not stopped after") && !strings.Contains(said, "could not be closed in time") {
+			return fmt.Errorf("asked to end: %w: %s", err, said)
+		}
+		d.late++
 		return nil
 	case <-time.After(patience):
 		return fmt.Errorf("the agent does not end by signal %v", s)
 	}
+}
+
+// lastWords gives the end of what the agent logged.
+func (d *daemon) lastWords() string {
+	b, err := os.ReadFile(d.log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	return string(b[max(0, len(b)-300):])
 }
 
 func (d *daemon) socket() string { return filepath.Join(d.root, "run/picket/picket.sock") }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -22,6 +23,9 @@ func (r *run) judge(t *testing.T) {
 	lines, err := r.disks.lines()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(r.root, "events.ndjson"), append(bytes.Join(lines, []byte("\n")), '\n'), 0o600); err != nil {
+		t.Error(err)
 	}
 	v := check(r.log, lines, settled)
 	for i, wrong := range v.Wrong {
@@ -81,9 +85,11 @@ func (r *run) result(v *verdict, output int) string {
 	fmt.Fprintf(&b, "seen to be known     %d\n", v.Kept)
 	fmt.Fprintf(&b, "events delivered     %d, of %d ids; %d came again under their id\n", v.Events, v.Distinct, v.Again)
 	fmt.Fprintf(&b, "stories told         %d changes of %d subjects, each once and in order\n", v.Told, v.Subjects)
+	fmt.Fprintf(&b, "updates besides      %d of packages that kept their version\n", v.Retold)
 	fmt.Fprintf(&b, "wrong                %d\n", len(v.Wrong))
 	fmt.Fprintf(&b, "gaps told            %v\n", v.Gaps)
 	fmt.Fprintf(&b, "done to the agent    %v\n", r.count)
+	fmt.Fprintf(&b, "ended late           %d times\n", r.daemon.late)
 	fmt.Fprintf(&b, "connections made     %d\n", r.hammer.asked.Load())
 	fmt.Fprintf(&b, "the agent's log      %d bytes\n", output)
 	for i, s := range r.quiet {
