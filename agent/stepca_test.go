@@ -356,7 +356,8 @@ func startTPM(t *testing.T) string {
 		}
 	})
 	for range 200 {
-		if _, err := os.Stat(socket); err == nil {
+		if c, err := net.Dial("unix", socket); err == nil {
+			c.Close()
 			return "tpm:" + socket
 		}
 		time.Sleep(20 * time.Millisecond)
