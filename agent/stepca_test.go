@@ -112,12 +112,7 @@ func startStepCA(t *testing.T, life string) *realCA {
 	if ca.provisioner, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := freeAddress(t)
 	ca.url = "https://" + address
 	ca.configure(dir, address, life)
 	cmd := exec.Command(program, filepath.Join(dir, "ca.json"))
@@ -203,8 +198,8 @@ func (ca *realCA) order() enrolOrder {
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(5 * time.Minute).Unix()})}
 }
 
-// revoked fetches the revocation list and gives its serial numbers.
-func (ca *realCA) revoked() []string {
+// list fetches the revocation list.
+func (ca *realCA) list() []byte {
 	ca.t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.root)
@@ -219,7 +214,18 @@ func (ca *realCA) revoked() []string {
 	if err != nil || res.StatusCode != http.StatusOK {
 		ca.t.Fatalf("the revocation list: %s, %v", res.Status, err)
 	}
-	list, err := x509.ParseRevocationList(b)
+	return b
+}
+
+// lists gives step-ca's revocation list as HAProxy takes it.
+func (ca *realCA) lists() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: ca.list()})
+}
+
+// revoked gives the serial numbers of the revocation list.
+func (ca *realCA) revoked() []string {
+	ca.t.Helper()
+	list, err := x509.ParseRevocationList(ca.list())
 	if err != nil {
 		ca.t.Fatal(err)
 	}

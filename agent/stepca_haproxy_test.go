@@ -1,0 +1,127 @@
+package agent
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"picket/transport"
+	"picket/transport/stepca"
+)
+
+// TestRevokedDeviceIsRefused: HAProxy, with the configuration of packaging/upstream and step-ca's
+// revocation list, lets an enrolled device in and a revoked one not, and says who it is.
+func TestRevokedDeviceIsRefused(t *testing.T) {
+	t.Parallel()
+	program, err := exec.LookPath("haproxy")
+	if err != nil {
+		t.Skip("haproxy is not here (Debian's package haproxy)")
+	}
+	ca := startStepCA(t, "")
+	names := make(chan string, 16)
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		names <- strings.Join(r.Header.Values("X-Device-CN"), ",")
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	}))
+	defer behind.Close()
+	e := enroller{dir: filepath.Join(t.TempDir(), "state"), now: time.Now}
+	dir, entry := t.TempDir(), freeAddress(t)
+	front := httptest.NewTLSServer(nil) // for its certificate
+	defer front.Close()
+	order := ca.order()
+	order.place.OTLP = &otlpPlace{URL: "https://" + entry, Roots: string(stepca.EncodeChain(front.Certificate()))}
+	id, _, err := e.enrol(t.Context(), order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(front.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := append(stepca.EncodeChain(front.Certificate()), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})...)
+	for name, text := range map[string][]byte{
+		"server.pem": server, "devices.pem": stepca.EncodeChain(ca.root, id.chain[1]), "crl.pem": ca.lists(),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	haproxy := func() (stop func()) {
+		var said lockedBuffer
+		cmd := exec.Command(program, "-db", "-f", "../packaging/upstream/haproxy/haproxy.cfg")
+		cmd.Env = append(os.Environ(), "CERTS="+dir, "RUN="+dir, "LISTEN="+entry, "COLLECTOR="+behind.Listener.Addr().String())
+		cmd.Stdout, cmd.Stderr = &said, &said
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "haproxy", func() bool {
+			c, err := net.Dial("tcp", entry)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		})
+		return func() {
+			cmd.Process.Kill()
+			cmd.Wait()
+			if t.Failed() {
+				t.Logf("haproxy: %s", said.String())
+			}
+		}
+	}
+	send := func(id *identity) transport.Answer {
+		x, err := id.exporter(clock{wall: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer x.Close()
+		return x.Send(t.Context(), []transport.Record{{UID: "1", Body: []byte("{}")}})
+	}
+	stop := haproxy()
+	if a := send(id); a.Verdict != transport.Taken {
+		t.Errorf("an enrolled device: %v, %v", a.Verdict, a.Err)
+	} else if name := <-names; name != testDevice {
+		t.Errorf("the device is %q", name)
+	}
+	stop()
+	if err := e.revoke(t.Context(), id, "stolen"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "crl.pem"), ca.lists(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stop = haproxy()
+	defer func() { stop() }()
+	if a := send(id); a.Verdict != transport.Denied {
+		t.Errorf("a revoked device: %v, %v", a.Verdict, a.Err)
+	}
+	again := ca.order()
+	again.again, again.place.OTLP = true, order.place.OTLP
+	next, _, err := e.enrol(t.Context(), again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := send(next); a.Verdict != transport.Taken {
+		t.Errorf("enrolled again: %v, %v", a.Verdict, a.Err)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
