@@ -120,6 +120,9 @@ func (s *shipper) round(ctx context.Context, file, up Sink) time.Duration {
 	return next
 }
 
+// errIdle says that a sink was not used, and so has shown nothing.
+var errIdle = errors.New("nothing to do")
+
 // try uses a sink unless it is left alone.
 func (s *shipper) try(ctx context.Context, l *lane, do func() error) {
 	if !l.ready() {
@@ -130,6 +133,8 @@ func (s *shipper) try(ctx context.Context, l *lane, do func() error) {
 	case ctx.Err() != nil:
 	case errors.Is(err, errNoStore): // for which the sink is not to blame, and which is a warning already
 		l.until = s.clock.boot() + retryStore
+	case errors.Is(err, errIdle):
+		l.until = 0
 	case err != nil:
 		l.failing(err)
 	default:
@@ -250,10 +255,13 @@ const fileNote = "filed"
 // record brings the file up to date with the outbox. A crash between the file and the note has
 // the last of it written again.
 func (s *shipper) record(ctx context.Context, file Sink) error {
-	for ctx.Err() == nil {
+	for some := false; ctx.Err() == nil; some = true {
 		n, err := s.write(ctx, file)
 		if err != nil {
 			return fmt.Errorf("writing events: %w", &failure{err: err, code: warnSinkFile, pace: fileLane, fix: "see to the place that sink_file names; the upstream is sent events all the same"})
+		}
+		if n == 0 && !some {
+			return errIdle
 		}
 		if n == 0 {
 			break

@@ -137,7 +137,7 @@ func TestSinkHalvesItsLimitAndGrowsAgain(t *testing.T) {
 		t.Errorf("it did not remember its limit: %v", sizes)
 	}
 	most = batchBytes
-	for range 4 * growAfter {
+	for range 10 * growAfter {
 		u.Send(t.Context(), events(0, 100, 1000))
 	}
 	if u.limit != batchBytes {
@@ -229,6 +229,9 @@ func TestBothSinksGetAll(t *testing.T) {
 		codes := warn.all()
 		if len(codes) != 1 || codes[0].Code != warnSinkFile {
 			t.Errorf("warnings %+v", codes)
+		}
+		if !strings.Contains(b.log.String(), "level=WARN") || strings.Contains(b.log.String(), "dependency=sink failures") {
+			t.Errorf("a file that is not written to has not recovered:\n%s", b.log)
 		}
 		file.works()
 		run(time.Hour, add("e"))
