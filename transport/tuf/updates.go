@@ -157,12 +157,14 @@ func (c *Client) Fetch(ctx context.Context, accept func(*Set) error) (Result, er
 	return Result{next, !same}, nil
 }
 
-// whole reports whether all files of a set are there.
+// whole reports whether all files of a set are there, undamaged.
 func (c *Client) whole(s *Set) bool {
-	for _, f := range s.Files {
-		if st, err := os.Stat(packPath(c.Dir, f.SHA256)); err != nil || st.Size() != f.Length {
+	for name := range s.Files {
+		f, err := s.Open(name)
+		if err != nil {
 			return false
 		}
+		f.Close()
 	}
 	return true
 }
@@ -177,8 +179,12 @@ func (c *Client) bring(ctx context.Context, s *Set) error {
 	return nil
 }
 
-// sweep removes the files of sets that are no longer in effect.
+// sweep removes the files of sets that are no longer in effect, and what a crash left behind.
 func (c *Client) sweep(s *Set) {
+	left, _ := filepath.Glob(filepath.Join(c.Dir, ".new-*"))
+	for _, name := range left {
+		os.Remove(name)
+	}
 	entries, err := os.ReadDir(filepath.Join(c.Dir, packs))
 	if err != nil {
 		return
