@@ -404,3 +404,33 @@ func TestUpdatesOfTheEnrolment(t *testing.T) {
 		t.Errorf("no longer enrolled, and in effect: %+v, %v", set, err)
 	}
 }
+
+// TestWorkedExample holds the commands in docs/updates.md to the script that runs them.
+func TestWorkedExample(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/updates.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile("../testdata/script/updates.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran, at, lines := 0, 0, strings.Split(string(script), "\n")
+	for _, line := range strings.Split(string(page), "\n") {
+		command, ok := strings.CutPrefix(line, "    ")
+		if !ok || !strings.HasPrefix(command, "picket ") {
+			continue
+		}
+		ran++
+		i := slices.Index(lines[at:], command)
+		if i < 0 {
+			t.Errorf("no script runs %q after what comes before it", command)
+			continue
+		}
+		at += i
+	}
+	if ran < 10 {
+		t.Errorf("%d commands in the example", ran)
+	}
+}
