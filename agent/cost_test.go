@@ -2,6 +2,8 @@ package agent
 
 import (
 	"crypto/md5"
+	"crypto/sha1"
+	"encoding/base64"
 	"fmt"
 	"os"
 	"strconv"
@@ -15,6 +17,7 @@ import (
 // BenchmarkChange upgrades one package of many, and measures what it costs to tell it and then
 // to judge what hangs on the packages. Times are processor time, bytes those that were read.
 func BenchmarkChange(b *testing.B) {
+	tuneMemory() // as the agent does
 	for _, manager := range []string{"dpkg", "apk"} {
 		for _, n := range []int{1000, 10_000} {
 			b.Run(manager+"-"+strconv.Itoa(n), func(b *testing.B) {
@@ -37,6 +40,10 @@ func BenchmarkChange(b *testing.B) {
 				}
 				tables := planWatches(dev.FS(), "linux", d.judging.collectors, maxWatched).withDependents([]string{"packages"})
 				closeDevice(dev)
+				change(n - 1)
+				if err := d.inventory(b.Context()); err != nil { // the first one reads all
+					b.Fatal(err)
+				}
 				var tell, judge expense
 				for i := range b.N {
 					change(i)
@@ -46,9 +53,6 @@ func BenchmarkChange(b *testing.B) {
 						}
 					})
 					judge.add(b, func() { d.look(b.Context(), tables) })
-				}
-				if got := len(m.news(b)); got < 0 {
-					b.Fatal(got)
 				}
 				tell.report(b, "tell")
 				judge.report(b, "judge")
@@ -112,7 +116,7 @@ func packageDatabase(t testing.TB, root, manager string, n int) (change func(i i
 	}
 	if manager == "apk" {
 		replace(t, root, "/etc/os-release", "ID=alpine\nVERSION_ID=3.21\nPRETTY_NAME=\"Alpine Linux v3.21\"\n")
-		return apkDatabase(t, root, n)
+		return apkDatabase(t, root, n, sha1.Sum(program))
 	}
 	replace(t, root, "/etc/os-release", "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n")
 	stanzas := make([]string, n)
@@ -146,13 +150,14 @@ func packageDatabase(t testing.TB, root, manager string, n int) (change func(i i
 	}
 }
 
-func apkDatabase(t testing.TB, root string, n int) (change func(i int)) {
+func apkDatabase(t testing.TB, root string, n int, sum [20]byte) (change func(i int)) {
 	t.Helper()
+	digest := base64.StdEncoding.EncodeToString(sum[:])
 	records := make([]string, n)
 	record := func(i, version int) string {
 		r := fmt.Sprintf("C:Q1%027d=\nP:package-%06d\nV:%d.%d-r2\nA:x86_64\nS:%d\nI:%d\nT:package number %d of a generated database\nU:https://example.org/%d\nL:MIT\n"+
-			"o:package-%06d\nm:Maintainers of the benchmark <bench@example.org>\nt:1700000000\nc:%040d\nD:so:libc.musl-x86_64.so.1\nF:usr\nF:usr/bin\nR:program-%06d\na:0:0:755\nZ:Q1%027d=\nF:usr/share/package-%06d\n",
-			version, i, i%30, version, 100+i, 1000+i, i, i, i, i, i, i, i)
+			"o:package-%06d\nm:Maintainers of the benchmark <bench@example.org>\nt:1700000000\nc:%040d\nD:so:libc.musl-x86_64.so.1\nF:usr\nF:usr/bin\nR:program-%06d\na:0:0:755\nZ:Q1%s\nF:usr/share/package-%06d\n",
+			version, i, i%30, version, 100+i, 1000+i, i, i, i, i, i, digest, i)
 		for j := range filesOfPackage {
 			r += fmt.Sprintf("R:file-%d\nZ:Q1%027d=\n", j, i*filesOfPackage+j)
 		}

@@ -45,6 +45,9 @@ type judging struct {
 	// stock is held while the packages alone are read and remembered, and while the outcome
 	// of a scan is.
 	stock sync.Mutex
+	// told is the package database as it was when all that it says had been told; nil when not
+	// known. stock guards it.
+	told *facts.Stock
 
 	mu   sync.Mutex // guards what follows; scans themselves come one after the other
 	last *scanner.Report
@@ -77,6 +80,11 @@ func (a *apartJudge) Judge(ctx context.Context, f *scanner.Facts) scanner.Verdic
 }
 
 func (j *judging) scan(ctx context.Context, c *criteria, set *rules.Set, tables []string) (*scanner.Report, scanner.Verdict, error) {
+	return j.scanSince(ctx, c, set, nil, tables)
+}
+
+// scanSince gives of the packages, where it can, only what changed since they were told.
+func (j *judging) scanSince(ctx context.Context, c *criteria, set *rules.Set, since *facts.Stock, tables []string) (*scanner.Report, scanner.Verdict, error) {
 	dev, err := j.open(ctx)
 	if err != nil {
 		return nil, scanner.Verdict{}, fmt.Errorf("opening the device: %w", err)
@@ -85,6 +93,9 @@ func (j *judging) scan(ctx context.Context, c *criteria, set *rules.Set, tables 
 		defer d.Close()
 	}
 	opts := scanner.Options{Collectors: j.collectors, Profile: c.profile, Digests: c.digests, Now: j.now(), Tables: tables}
+	if since != nil {
+		opts.Since = since
+	}
 	if c.indicators != nil {
 		opts.Indicators = c.indicators
 	}
@@ -158,25 +169,6 @@ func (j *judging) part(ctx context.Context, c *criteria, tables []string) (outco
 		merged.Packages = r.Packages
 	}
 	return j.conclude(c, &merged, mergeVerdicts(j.apart, fresh), turn, stocks), nil
-}
-
-// inventory reads the packages alone, and puts them into the last report. stock must be held.
-func (j *judging) inventory(ctx context.Context, c *criteria) (*scanner.Report, error) {
-	j.nextTurn()
-	defer j.nextTurn()
-	r, _, err := j.scan(ctx, c, nil, []string{"packages"})
-	if err != nil {
-		return nil, err
-	}
-	r.Facts = nil
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.last != nil {
-		merged := *j.last
-		merged.Packages, merged.Tables = r.Packages, mergeTables(j.last.Tables, onlyPackages(r.Tables))
-		j.last = &merged
-	}
-	return r, nil
 }
 
 func (j *judging) turns() int {

@@ -93,7 +93,7 @@ func TestScanDoesNotTakeNewsBack(t *testing.T) {
 	j.open = func(ctx context.Context) (scanner.Device, error) {
 		if meanwhile {
 			meanwhile = false
-			if _, err := j.inventory(ctx, c); err != nil {
+			if _, _, err := j.inventory(ctx, c); err != nil {
 				t.Error(err)
 			}
 		}

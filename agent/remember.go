@@ -43,7 +43,14 @@ func toInventory(r *scanner.Report) (*store.Inventory, error) {
 		return nil, nil
 	}
 	list := packagesOf(r)
-	inv := &store.Inventory{Whole: len(r.Tables[i].Partial) == 0 && len(list) > 0, Packages: make([]store.Package, 0, len(list))}
+	inv := &store.Inventory{Whole: len(r.Tables[i].Partial) == 0 && len(list) > 0}
+	var err error
+	inv.Packages, err = toPackages(list)
+	return inv, err
+}
+
+func toPackages(list []facts.Package) ([]store.Package, error) {
+	out := make([]store.Package, 0, len(list))
 	seen := map[string]int{}
 	for i := range list {
 		p := &list[i]
@@ -51,9 +58,9 @@ func toInventory(r *scanner.Report) (*store.Inventory, error) {
 		if err != nil {
 			return nil, fmt.Errorf("keeping package %s: %w", p.ID, err)
 		}
-		inv.Packages = append(inv.Packages, store.Package{ID: packageKey(p, seen), Digest: packageDigest(p), Body: body})
+		out = append(out, store.Package{ID: packageKey(p, seen), Digest: packageDigest(p), Body: body})
 	}
-	return inv, nil
+	return out, nil
 }
 
 // packageKey is a package's identity over time: its id is its manager's, for one scope. A

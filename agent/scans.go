@@ -131,40 +131,6 @@ func (d *daemon) lookNow(ctx context.Context, tables []string) (err error) {
 	return err
 }
 
-// runInventory tells what became of the packages, before all that hangs on them is judged, and
-// beside a scan that is under way: it takes a fraction of the time.
-func (d *daemon) runInventory(ctx context.Context) error {
-	for d.clock.wait(ctx, forever, d.stock) {
-		if wait := d.budget.wait(); wait > 0 { // somebody changes packages without end
-			d.clock.wait(ctx, min(wait, longestRest), nil)
-		}
-		d.timed(ctx, []string{"packages"}, func() error { return d.inventory(ctx) })
-	}
-	return nil
-}
-
-func (d *daemon) inventory(ctx context.Context) error {
-	d.judging.stock.Lock()
-	defer d.judging.stock.Unlock()
-	r, err := d.judging.inventory(ctx, d.set.Load().criteria)
-	if err != nil {
-		return err
-	}
-	inv, err := toInventory(r)
-	if err != nil || inv == nil {
-		return err
-	}
-	err = d.change(func(st *store.Store, encode store.Encode) error {
-		ch, err := st.Apply(store.Scan{Inventory: inv}, encode)
-		d.changed(ch)
-		return err
-	})
-	if err != nil {
-		d.owe(err) // success would only tell of the packages
-	}
-	return err
-}
-
 // again has tables looked at that a change concerns, and what hangs on them.
 func (d *daemon) again(tables []string) {
 	at := d.clock.awake()

@@ -26,6 +26,9 @@ type Options struct {
 	Digests DigestMode
 	// Compared has the packaged programs that need not be hashed again; nil for none.
 	Compared *Compared
+	// Since is a *facts.Stock: where it can, the collector of packages then gives what changed
+	// since it was taken, and nothing else, with a *facts.Since as the table's Aux, and brings it up to date.
+	Since any
 	// Indicators of compromise to compare with; nil when none were given.
 	Indicators Matcher
 	// View, when set, wraps the device that each collector sees. Tests observe with it.

@@ -27,6 +27,7 @@ type Owners struct {
 	sources []ownerSource
 	trees   []ownedTree
 	seed    maphash.Seed
+	stock   *Stock
 
 	once    sync.Once
 	folds   []fold
@@ -117,6 +118,9 @@ func (o *Owners) treeOf(path string) int {
 	}
 	return -1
 }
+
+// Stock is the database as it was read, for a look at what changes; nil where one cannot go by it.
+func (o *Owners) Stock() *Stock { return o.stock }
 
 // Package gives the row that an Owned refers to.
 func (o *Owners) Package(w Owned) *Package { return &o.rows[w.Package] }

@@ -44,16 +44,16 @@ func collectPackages(ctx context.Context, in *scanner.Input) scanner.Table {
 	if in.Device.Identity().Platform == "android" {
 		return collectAndroidPackages(ctx, in)
 	}
-	inv := &inventory{ctx: ctx, fs: in.Device.FS(), owners: newOwners(in.Device.FS()), words: map[string]string{}}
-	if systems, _ := scanner.Rows[scanner.OS](in, "os"); len(systems) > 0 {
-		inv.vendor, inv.distro = systems[0].ID, systems[0].ID
-		if v := systems[0].Version; v != "" {
-			inv.distro += "-" + v
+	inv := newInventory(ctx, in)
+	if before, ok := in.Options.Since.(*Stock); ok && before != nil {
+		if t, ok := inv.since(before); ok {
+			return t
 		}
+		inv = newInventory(ctx, in)
 	}
-	inv.users, _ = scanner.Rows[User](in, "users")
 	inv.dpkg()
 	inv.apk()
+	inv.owners.stock = inv.stock()
 	inv.rpm()
 	inv.opkg()
 	inv.pacman()
@@ -64,6 +64,28 @@ func collectPackages(ctx context.Context, in *scanner.Input) scanner.Table {
 	inv.owners.seal(inv.rows, len(inv.seen) > 0)
 	inv.unpackaged(in.Device.Identity().ModesUntrusted == "")
 	return inv.table()
+}
+
+func newInventory(ctx context.Context, in *scanner.Input) *inventory {
+	owners := newOwners(in.Device.FS())
+	inv := &inventory{ctx: ctx, fs: in.Device.FS(), owners: owners, words: map[string]string{},
+		taking: &stockTaking{seed: owners.seed, seen: map[uint64]int{}}}
+	if systems, _ := scanner.Rows[scanner.OS](in, "os"); len(systems) > 0 {
+		inv.vendor, inv.distro = systems[0].ID, systems[0].ID
+		if v := systems[0].Version; v != "" {
+			inv.distro += "-" + v
+		}
+	}
+	inv.users, _ = scanner.Rows[User](in, "users")
+	return inv
+}
+
+// stock is the database that was read, if there is but one and all of it could be.
+func (inv *inventory) stock() *Stock {
+	if inv.journal || len(inv.partial) > 0 {
+		return nil
+	}
+	return inv.taking.stock(inv.native, inv.rows)
 }
 
 // inventory is what the managers' readers fill.
@@ -80,6 +102,10 @@ type inventory struct {
 	seen   []string
 	owners *Owners
 	words  map[string]string
+
+	taking  *stockTaking
+	native  string // dpkg's own architecture: its packages need no ":arch" behind their name
+	journal bool   // dpkg left updates beside its status file
 }
 
 func (inv *inventory) table() scanner.Table {

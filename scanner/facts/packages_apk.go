@@ -34,7 +34,7 @@ func (inv *inventory) apk() {
 func (inv *inventory) apkDatabase(name string) {
 	var c parse.Complaints
 	list := &apkLists{name: name}
-	err := paragraphs(inv.fs, name, func(piece []byte, line int) {
+	read := func(piece []byte, line int) {
 		parse.ApkInstalled(piece, line, &c, func(p *parse.ApkPackage) bool {
 			row := -1
 			if len(p.Name) == 0 {
@@ -45,7 +45,8 @@ func (inv *inventory) apkDatabase(name string) {
 			list.rows = append(list.rows, row)
 			return false
 		}, nil)
-	})
+	}
+	err := paragraphs(inv.fs, name, func(piece []byte, line int) { inv.taking.eachParagraph(name, piece, line, read) })
 	inv.there(name)
 	inv.complain(name, &c)
 	if err != nil {

@@ -29,9 +29,8 @@ var dpkgReads = []string{
 // interrupted dpkg left beside it, and the status.d folder of images built without dpkg.
 type dpkgReader struct {
 	*inventory
-	native string            // architecture that needs no ":arch" behind a package's name
-	index  map[uint64]uint32 // rows by hash of name and architecture
-	lists  dpkgLists
+	index map[uint64]uint32 // rows by hash of name and architecture
+	lists dpkgLists
 }
 
 func (inv *inventory) dpkg() {
@@ -39,6 +38,7 @@ func (inv *inventory) dpkg() {
 	first := len(inv.rows)
 	d.statusFile(dpkgStatus)
 	for _, name := range d.names(dpkgUpdates, allDigits) {
+		d.journal = true
 		d.statusFile(dpkgUpdates + "/" + name)
 	}
 	d.statusDir()
@@ -73,13 +73,22 @@ func (d *dpkgReader) names(dir string, accept func(string) bool) []string {
 func allDigits(name string) bool { return strings.Trim(name, "0123456789") == "" }
 
 func (d *dpkgReader) statusFile(name string) {
-	d.reserve(name)
+	if d.taking.before == nil {
+		d.reserve(name)
+	}
 	var c parse.Complaints
-	err := paragraphs(d.fs, name, func(piece []byte, line int) {
+	read := func(piece []byte, line int) {
 		parse.Stanzas(piece, line, &c, func(s *parse.Stanza) bool {
 			d.stanza(name, s, &c)
 			return true
 		})
+	}
+	err := paragraphs(d.fs, name, func(piece []byte, line int) {
+		if name != dpkgStatus {
+			read(piece, line)
+			return
+		}
+		d.taking.eachParagraph(name, piece, line, read)
 	})
 	if missing(err) {
 		return
@@ -209,6 +218,10 @@ func (d *dpkgReader) dropAbsent(first int) {
 // of the package dpkg itself.
 func (d *dpkgReader) findNative(first int) {
 	if d.native = firstLine(d.fs, "/var/lib/dpkg/arch"); d.native != "" {
+		return
+	}
+	if before := d.taking.before; before != nil {
+		d.native = before.native
 		return
 	}
 	for i := range d.rows[first:] {

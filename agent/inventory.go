@@ -1,0 +1,130 @@
+package agent
+
+import (
+	"context"
+	"slices"
+
+	"picket/scanner"
+	"picket/scanner/facts"
+	"picket/store"
+)
+
+// runInventory tells what became of the packages, before all that hangs on them is judged, and
+// beside a scan that is under way: it takes a fraction of the time.
+func (d *daemon) runInventory(ctx context.Context) error {
+	for d.clock.wait(ctx, forever, d.stock) {
+		if wait := d.budget.wait(); wait > 0 { // somebody changes packages without end
+			d.clock.wait(ctx, min(wait, longestRest), nil)
+		}
+		d.timed(ctx, []string{"packages"}, func() error { return d.inventory(ctx) })
+	}
+	return nil
+}
+
+func (d *daemon) inventory(ctx context.Context) error {
+	j := d.judging
+	j.stock.Lock()
+	defer j.stock.Unlock()
+	inv, now, err := j.inventory(ctx, d.set.Load().criteria)
+	j.told = nil // until it is told
+	if err != nil || inv == nil {
+		return err
+	}
+	err = d.change(func(st *store.Store, encode store.Encode) error {
+		ch, err := st.Apply(store.Scan{Inventory: inv}, encode)
+		d.changed(ch)
+		return err
+	})
+	if err != nil {
+		d.owe(err) // success would only tell of the packages
+		return err
+	}
+	j.told = now
+	return nil
+}
+
+// inventory reads the packages alone, or what changed of them since they were told, and puts that into the
+// last report. It gives what the store is to compare, nil for nothing, and the database as it
+// is now. stock must be held.
+func (j *judging) inventory(ctx context.Context, c *criteria) (*store.Inventory, *facts.Stock, error) {
+	j.nextTurn()
+	defer j.nextTurn()
+	since := j.told
+	if j.report() == nil {
+		since = nil // there is nothing to put changes into
+	}
+	r, _, err := j.scanSince(ctx, c, nil, since, []string{"packages"})
+	if err != nil {
+		return nil, nil, err
+	}
+	aux := r.Facts.Tables["packages"].Aux
+	r.Facts = nil
+	news, some := aux.(*facts.Since)
+	if some {
+		inv, err := toPart(r, news)
+		if err == nil {
+			j.replace(packagesOf(r), news)
+		}
+		return inv, news.Stock, err
+	}
+	var now *facts.Stock
+	if o, ok := aux.(*facts.Owners); ok {
+		now = o.Stock()
+	}
+	j.mu.Lock()
+	if j.last != nil {
+		merged := *j.last
+		merged.Packages, merged.Tables = r.Packages, mergeTables(j.last.Tables, onlyPackages(r.Tables))
+		j.last = &merged
+	}
+	j.mu.Unlock()
+	inv, err := toInventory(r)
+	return inv, now, err
+}
+
+// toPart makes what changed of the packages what the store compares with what it knows.
+func toPart(r *scanner.Report, news *facts.Since) (*store.Inventory, error) {
+	inv := &store.Inventory{}
+	for _, id := range news.Gone {
+		gone := facts.Package{Manager: news.Of(), ID: id, Scope: "system"}
+		inv.Removed = append(inv.Removed, packageKey(&gone, map[string]int{}))
+	}
+	var err error
+	inv.Packages, err = toPackages(packagesOf(r))
+	return inv, err
+}
+
+// replace puts what changed of the packages into the last report.
+func (j *judging) replace(fresh []facts.Package, news *facts.Since) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	manager, rest := news.Of(), map[string]*facts.Package{}
+	for _, id := range news.Gone {
+		rest[id] = nil
+	}
+	for i := range fresh {
+		rest[fresh[i].ID] = &fresh[i]
+	}
+	list := make([]facts.Package, 0, len(packagesOf(j.last))+len(fresh))
+	for _, p := range packagesOf(j.last) {
+		if now, touched := rest[p.ID]; !touched || p.Manager != manager {
+			list = append(list, p)
+		} else if now != nil {
+			list = append(list, *now)
+			delete(rest, p.ID)
+		}
+	}
+	for i := range fresh {
+		if rest[fresh[i].ID] != nil {
+			list = append(list, fresh[i])
+		}
+	}
+	merged := *j.last
+	merged.Packages, merged.Tables = list, slices.Clone(j.last.Tables)
+	for i := range merged.Tables {
+		if merged.Tables[i].Table == "packages" {
+			merged.Tables[i].Rows = len(list)
+		}
+	}
+	j.last = &merged
+}
