@@ -155,9 +155,12 @@ func readDNS(b []byte, id uint16, name string, t dnsmessage.Type) (got []netip.A
 }
 
 // insideAddress reports whether an address belongs to no host of the internet: private, of the
-// device itself, shared by a provider's customers (RFC 6598), or for tests, which VPN programs
-// hand out in place of real ones (RFC 2544).
+// device itself, shared by a provider's customers (RFC 6598), or handed out in place of real ones.
 func insideAddress(a netip.Addr) bool {
 	return a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsUnspecified() ||
-		netip.MustParsePrefix("100.64.0.0/10").Contains(a) || netip.MustParsePrefix("198.18.0.0/15").Contains(a)
+		netip.PrefixFrom(netip.AddrFrom4([4]byte{100, 64}), 10).Contains(a) || standIn().Contains(a)
 }
+
+// standIn has the addresses for tests (RFC 2544) that VPN programs hand out for every name, and
+// replace on the way by those of the hosts.
+func standIn() netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18}), 15) }

@@ -24,8 +24,9 @@ import (
 const (
 	probeTable   = "network-probe" // of notes: by host, what it proved
 	keepHosts    = 8
-	probeJitter  = 2 * time.Second // the longest that a new network is let be, so that a fleet does not ask at once
-	probeAgain   = time.Hour       // a network that the device comes back to is not asked through again before
+	probeJitter  = 2 * time.Second        // the longest that a new network is let be, so that a fleet does not ask at once
+	probeRest    = 300 * time.Millisecond // a network comes in several notices
+	probeAgain   = time.Hour              // a network that the device comes back to is not asked through again before
 	probeRetry   = 15 * time.Second
 	probeSoon    = 3 * time.Second // a network that has just come up may not be ready
 	probeRetries = 4               // while nothing is found but something could not be asked
@@ -101,15 +102,16 @@ type probeTurns struct {
 // runProbe asks the host that the configuration names once through every new network, and again,
 // ever more seldom, while a finding of it is open or something could not be asked.
 func (d *daemon) runProbe(ctx context.Context) error {
-	if d.dial == nil { // this agent asks nothing
-		<-ctx.Done()
-		return nil
+	for d.dial == nil && ctx.Err() == nil { // this agent asks nothing
+		d.clock.wait(ctx, forever, nil)
 	}
 	defer d.reloads.tell(d.probing.wake)()
 	defer d.member.changed.tell(d.probing.wake)()
 	var turns probeTurns
 	for ctx.Err() == nil {
-		d.clock.wait(ctx, d.probeTurn(ctx, &turns), d.probing.woken)
+		if d.clock.wait(ctx, d.probeTurn(ctx, &turns), d.probing.woken) {
+			d.clock.wait(ctx, probeRest, nil)
+		}
 	}
 	return nil
 }

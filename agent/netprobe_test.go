@@ -189,6 +189,50 @@ func TestMemoryOfAHost(t *testing.T) {
 	}
 }
 
+func TestRootsOfTheDevice(t *testing.T) {
+	t.Parallel()
+	system, module, person := newLabCA(t, "System"), newLabCA(t, "Module"), newLabCA(t, "Person")
+	names := func(platform, text string) string {
+		t.Helper()
+		dev, err := device.Txtar([]byte("platform: " + platform + "\n" + text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots, err := readRoots(dev.FS(), platform)
+		if err != nil {
+			return err.Error()
+		}
+		var out []string
+		for _, c := range roots {
+			out = append(out, c.Subject.CommonName)
+		}
+		return strings.Join(out, " ")
+	}
+	old := "-- system/etc/security/cacerts/1.0 --\n" + system.pem()
+	for _, c := range []struct{ platform, text, want string }{
+		{"linux", "-- etc/ssl/certs/ca-certificates.crt --\n" + system.pem() + module.pem() + "-- etc/ssl/cert.pem --\n" + person.pem(), "System Module"},
+		{"linux", "-- etc/ssl/certs/ca-certificates.crt --\nnothing\n-- etc/ssl/cert.pem --\n" + person.pem(), "Person"},
+		{"linux", "-- etc/passwd --\n", "this device has no list of authorities that could be read"},
+		{"android", old, "System"},
+		{"android", old + "-- apex/com.android.conscrypt/cacerts/2.0 --\n" + module.pem() + "-- data/misc/user/10/cacerts-added/3.0 --\n" + person.pem(), "Module Person"},
+		{"android", "-- system/build.prop --\n", "this device has no list of authorities that could be read"},
+	} {
+		if got := names(c.platform, c.text); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: %s, want %s", c.platform, got, c.want)
+		}
+	}
+}
+
+func TestInsideAddresses(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{"10.0.0.1": true, "192.168.1.1": true, "127.0.0.1": true, "0.0.0.0": true, "169.254.1.1": true, "100.64.0.1": true,
+		"198.18.0.7": true, "fd00::1": true, "fe80::1": true, "::1": true, "203.0.113.10": false, "100.128.0.1": false, "198.20.0.1": false, "2001:db8::1": false} {
+		if got := insideAddress(netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s: %v", address, got)
+		}
+	}
+}
+
 func TestSameSite(t *testing.T) {
 	t.Parallel()
 	for pair, want := range map[string]bool{
