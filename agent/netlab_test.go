@@ -378,7 +378,7 @@ func TestDaemonInLab(t *testing.T) {
 	}
 	b.config = c
 	b.machine.log = slog.New(slog.NewTextHandler(os.Stdout, nil))
-	b.machine.dial = (&net.Dialer{}).DialContext
+	b.machine.dial, b.machine.listen = (&net.Dialer{}).DialContext, device.OpenEar
 	b.machine.open = func(ctx context.Context) (scanner.Device, error) {
 		folder, err := device.Directory(root)
 		if err != nil {
@@ -393,30 +393,9 @@ func TestDaemonInLab(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.run(ctx, actor{"serve", d.runServe}, actor{"routes", d.followRoutes}); err != nil {
+	if err := d.run(ctx, actor{"serve", d.runServe}); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// followRoutes wakes the probe at every change of a route that the kernel tells.
-func (d *daemon) followRoutes(ctx context.Context) error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: unix.RTMGRP_IPV4_ROUTE}); err != nil {
-		return err
-	}
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 100_000}); err != nil {
-		return err
-	}
-	for buf := make([]byte, 64<<10); ctx.Err() == nil; {
-		if n, _, err := unix.Recvfrom(fd, buf, 0); err == nil && n > 0 {
-			d.probing.wake()
-		}
-	}
-	return nil
 }
 
 // agent starts the agent in the client, and waits for its first scan.

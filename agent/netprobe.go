@@ -166,7 +166,7 @@ func (p *prober) first(addresses []netip.Addr, port uint16, used *netip.Addr) di
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var errs []error
 		for _, a := range addresses {
-			each, stop := context.WithTimeout(ctx, tlsPatience/time.Duration(len(addresses)))
+			each, stop := context.WithTimeout(ctx, connectPatience/time.Duration(len(addresses)))
 			conn, err := p.dial(each, network, netip.AddrPortFrom(a, port).String())
 			stop()
 			if err == nil {

@@ -74,8 +74,8 @@ func (p *probing) tell(now facts.NetworkProbes) bool {
 // joined is the network that the device is on.
 type joined struct {
 	probeNetwork
-	link string // interface and gateway
-	mac  string // of the gateway; empty while it is not known
+	link string // name, interface and gateway
+	mac  string // of the gateway; empty while it is not known, and on Android
 }
 
 // same reports whether it is the network that it was, of which more may be known by now.
@@ -300,7 +300,7 @@ func declareProbe(set string) string {
 
 // joinedNow gives the network that the default route leads to; nil is none.
 func (d *daemon) joinedNow(ctx context.Context) (*joined, error) {
-	r, _, err := d.judging.scan(ctx, d.set.Load().criteria, nil, []string{"routes", "neighbours", "resolvers", "android_networks"})
+	r, _, err := d.judging.scan(ctx, d.set.Load().criteria, nil, []string{"routes", "neighbours", "resolvers", "networks", "android_networks"})
 	if err != nil {
 		return nil, err
 	}
@@ -328,6 +328,13 @@ func joinedOf(f *scanner.Facts) (*joined, error) {
 	}
 	j := &joined{link: networkName(all[best].Interface, all[best].Gateway)}
 	j.name = j.link
+	networks, _ := f.Tables["networks"].Rows.([]facts.Network)
+	for _, n := range networks {
+		if n.Transport == "wifi" && n.Interface == all[best].Interface && n.Name != "" {
+			j.name = n.Name
+		}
+	}
+	j.link = j.name + " " + j.link
 	neighbours, _ := f.Tables["neighbours"].Rows.([]facts.Neighbour)
 	for _, n := range neighbours {
 		if n.IP == all[best].Gateway && n.Interface == all[best].Interface {
@@ -353,10 +360,11 @@ func joinedAndroid(t *scanner.Table) (*joined, error) {
 		return nil, nil
 	}
 	n := all[i]
-	j := &joined{link: networkName(n.Interface, n.Gateway), mac: n.BSSID}
+	j := &joined{link: networkName(n.Interface, n.Gateway)}
 	if j.name = n.Name; n.Name == "" {
 		j.name = j.link
 	}
+	j.link = j.name + " " + j.link
 	for _, a := range n.DNS {
 		j.resolver(a)
 	}

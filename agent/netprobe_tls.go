@@ -28,11 +28,12 @@ const (
 )
 
 const (
-	maxShownName  = 200 // bytes of a name that came over the network
-	maxRootFile   = 16 << 20
-	maxRootFiles  = 2000
-	tlsPatience   = 3 * time.Second // to be connected, and again to agree
-	probePatience = 9 * time.Second // for all of it
+	maxShownName    = 200 // bytes of a name that came over the network
+	maxRootFile     = 16 << 20
+	maxRootFiles    = 2000
+	connectPatience = 2 * time.Second
+	tlsPatience     = 3 * time.Second // to agree, once connected
+	probePatience   = 9 * time.Second // for all of it
 )
 
 // handshake agrees with whoever answers, on whatever it can do: what it can do is the question, and
