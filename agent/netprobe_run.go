@@ -24,7 +24,7 @@ import (
 const (
 	probeTable   = "network-probe" // of notes: by host, what it proved
 	keepHosts    = 8
-	probeJitter  = 2 * time.Second        // the longest that a new network is let be, so that a fleet does not ask at once
+	probeJitter  = 1500 * time.Millisecond // the longest that a new network is let be, so that a fleet does not ask at once
 	probeRest    = 300 * time.Millisecond // a network comes in several notices
 	probeAgain   = time.Hour              // a network that the device comes back to is not asked through again before
 	probeRetry   = 15 * time.Second
