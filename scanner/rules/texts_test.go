@@ -90,3 +90,15 @@ func TestFindingsHaveTheirWords(t *testing.T) {
 	}
 	t.Error("nothing was found")
 }
+
+// TestEveryRuleIsToldInDutch: a rule that comes without its Dutch text fails here.
+func TestEveryRuleIsToldInDutch(t *testing.T) {
+	t.Parallel()
+	set, err := rules.Catalogue(facts.Collectors())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if missing := set.Untold("nl"); len(missing) > 0 {
+		t.Errorf("texts/nl says nothing of %s", strings.Join(missing, ", "))
+	}
+}
