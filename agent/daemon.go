@@ -63,22 +63,23 @@ type settled struct {
 // daemon is the agent that goes on: it scans by schedule and after changes, remembers, and delivers.
 type daemon struct {
 	machine
-	started time.Time
-	warn    *warnings
-	vault   *vault
-	judging *judging
-	todo    *backlog
-	stock   chan struct{} // has room for one: the packages have changed
-	budget  *budget
-	ship    *shipper
-	member  *membership
-	page    *pageHost
-	feed    feed
-	reloads reloads
-	set     atomic.Pointer[settled]
-	ledger  *ledger
-	when    schedule
-	probing *probing
+	started  time.Time
+	warn     *warnings
+	vault    *vault
+	calendar *calendar
+	judging  *judging
+	todo     *backlog
+	stock    chan struct{} // has room for one: the packages have changed
+	budget   *budget
+	ship     *shipper
+	member   *membership
+	page     *pageHost
+	feed     feed
+	reloads  reloads
+	set      atomic.Pointer[settled]
+	ledger   *ledger
+	when     schedule
+	probing  *probing
 
 	ear atomic.Pointer[device.Ear] // nil while nobody listens
 
@@ -106,17 +107,17 @@ func newDaemon(m machine) (*daemon, error) {
 	c = crit.policy.bound(c)
 	setLevel(m.level, c.LogLevel)
 	warn := newWarnings(m.log, m.clock.wall)
-	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, todo: newBacklog(m.clock), stock: make(chan struct{}, 1), ledger: newLedger(), budget: newBudget(c.CPUBudget, m.clock.awake)}
+	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, calendar: &calendar{clock: m.clock, built: m.built}, todo: newBacklog(m.clock), stock: make(chan struct{}, 1), ledger: newLedger(), budget: newBudget(c.CPUBudget, m.clock.awake)}
 	d.when.chance = m.chance
 	d.page = &pageHost{wake: make(chan struct{}, 1)}
 	d.set.Store(&settled{local, c, from, crit})
 	d.lostUpdates(lost)
-	d.judging = &judging{open: m.open, inputs: inputs{}, collectors: facts.Collectors(), now: m.clock.wall, meter: d.ledger.meter}
+	d.judging = &judging{open: m.open, inputs: inputs{}, collectors: facts.Collectors(), now: d.calendar.now, meter: d.ledger.meter}
 	if d.probing = newProbing(); m.dial != nil {
 		d.judging.inputs[scanner.SourceNetworkProbe] = d.probing.input
 	}
 	d.vault = &vault{dir: c.StateDir, log: m.log, warn: warn, opts: store.Options{
-		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall, Uptime: m.clock.awake, Rand: m.entropy}}
+		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall, Over: func(t time.Time) bool { return !t.After(d.calendar.now()) }, Uptime: m.clock.awake, Rand: m.entropy}}
 	d.member = newMembership(c.StateDir, m, warn)
 	d.member.read() // what is wrong with it is a warning
 	if d.upstream == nil {

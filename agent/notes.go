@@ -61,7 +61,8 @@ func (d *daemon) maker(st *store.Store) (*eventMaker, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &eventMaker{ignored: map[string]string{}, meta: report.EventMeta{Version: d.version, Earliest: d.built, Device: report.DeviceRef{UID: uid, Info: d.device(st)}}}
+	wrong, latest := d.calendar.doubts()
+	m := &eventMaker{ignored: map[string]string{}, meta: report.EventMeta{Version: d.version, ClockWrong: wrong, Earliest: d.built, Latest: latest, Device: report.DeviceRef{UID: uid, Info: d.device(st)}}}
 	var packages []facts.Package
 	if r := d.judging.report(); r != nil {
 		packages = packagesOf(r)
@@ -178,7 +179,15 @@ func (d *daemon) arriveIn(st *store.Store) error {
 		return err
 	}
 	var last runNote
-	if b != nil && json.Unmarshal(b, &last) == nil {
+	known := b != nil && json.Unmarshal(b, &last) == nil
+	if known {
+		d.calendar.begin(last.At)
+	}
+	d.checkClock()
+	if wrong, latest := d.calendar.doubts(); wrong && !latest.IsZero() {
+		now.At = noted(latest)
+	}
+	if known {
 		stats, err := st.Stats()
 		if err != nil {
 			return err
@@ -190,9 +199,6 @@ func (d *daemon) arriveIn(st *store.Store) error {
 		if err := d.tellGap(st, gapAfter(last, wrote, now)); err != nil {
 			return err
 		}
-	}
-	if text := clockWrong(now.At, d.built, last.At); text != "" {
-		d.warn.set(warnClock, "clock", text, "set the clock, or switch on time synchronisation")
 	}
 	now.At = d.now()
 	if err := remember(st, "run", now); err != nil {
@@ -289,7 +295,7 @@ func (d *daemon) close(why error) error {
 }
 
 // now is the wall clock as it is noted.
-func (d *daemon) now() time.Time { return noted(d.clock.wall()) }
+func (d *daemon) now() time.Time { return noted(d.calendar.now()) }
 
 func noted(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 

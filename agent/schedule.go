@@ -102,8 +102,18 @@ func (d *daemon) runSchedule(ctx context.Context) error {
 	}
 }
 
+// checkClock warns while the clock cannot be right.
+func (d *daemon) checkClock() {
+	if text := d.calendar.check(); text != "" {
+		d.warn.set(warnClock, "clock", text, "set the clock, or switch on time synchronisation")
+	} else {
+		d.warn.clear(warnClock)
+	}
+}
+
 // noticeJumps says that the device slept or that somebody set the clock.
 func (d *daemon) noticeJumps(before, now moment) (sleptAny bool) {
+	d.checkClock()
 	slept, set := before.jumps(now)
 	if slept > 0 {
 		d.log.Info("the device slept", "for", slept.Round(time.Second))
@@ -112,11 +122,6 @@ func (d *daemon) noticeJumps(before, now moment) (sleptAny bool) {
 		return slept > 0
 	}
 	d.log.Warn("the clock was set", "by", set.Round(time.Second), "to", stamp(now.wall))
-	if text := clockWrong(now.wall, d.built, time.Time{}); text != "" {
-		d.warn.set(warnClock, "clock", text, "set the clock, or switch on time synchronisation")
-	} else {
-		d.warn.clear(warnClock)
-	}
 	if set.Abs() < tellClock {
 		return slept > 0
 	}

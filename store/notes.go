@@ -103,7 +103,7 @@ func (s *Store) EndIgnore(key string, encode Encode) error {
 func (s *Store) Ignores() ([]Ignore, error) {
 	var out []Ignore
 	err := s.view(func(t *tx) (err error) {
-		out, err = t.ignores(func(i Ignore) bool { return i.Until.After(t.opts.Now()) })
+		out, err = t.ignores(func(i Ignore) bool { return !t.opts.Over(i.Until) })
 		return err
 	})
 	return out, explain("list ignores", err)
@@ -127,7 +127,7 @@ func (t *tx) ignores(which func(Ignore) bool) (out []Ignore, err error) {
 // dropped and counted. It writes only where there is some.
 func (s *Store) Tend(encode Encode) error {
 	return explain("tend store", s.change(func(t *tx) error {
-		ended, err := t.ignores(func(i Ignore) bool { return !i.Until.After(t.opts.Now()) })
+		ended, err := t.ignores(func(i Ignore) bool { return t.opts.Over(i.Until) })
 		if err != nil {
 			return err
 		}

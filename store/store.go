@@ -40,6 +40,8 @@ type Options struct {
 	MaxSize  int64         // the file, in bytes; default 4*MaxBytes + 64 MiB
 	// Now stamps. It may jump: no interval is computed from it but that of snapshots.
 	Now func() time.Time
+	// Over tells whether the time has come at which an ignore ends. Default: by Now.
+	Over func(time.Time) bool
 	// Uptime is monotonic time since any fixed point, for ages. Default: since Open.
 	Uptime func() time.Duration
 	// Rand gives the random part of event ids. Default: the system's.
@@ -61,6 +63,9 @@ func (o Options) withDefaults() Options {
 	o.MaxSize = min(o.MaxSize, 1<<30) // a map of more does not fit a 32-bit process
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Over == nil {
+		o.Over = func(t time.Time) bool { return !t.After(o.Now()) }
 	}
 	if o.Uptime == nil {
 		start := time.Now()
