@@ -123,6 +123,7 @@ func newBench(t testing.TB, root string) *bench {
 		chance:   rand.Float64,
 		entropy:  cryptorand.Reader,
 		cpu:      processCPU,
+		usage:    usageNow,
 		release:  releaseMemory,
 		watcher:  newKernelWatcher,
 		tell:     func(...string) {},
@@ -164,6 +165,7 @@ type event struct {
 		Gap      *Gap            `json:"gap"`
 		Agent    bool            `json:"agent"`
 		Snapshot json.RawMessage `json:"snapshot"`
+		Losses   json.RawMessage `json:"losses"`
 	} `json:"unmapped"`
 	raw []byte
 }

@@ -40,13 +40,16 @@ type machine struct {
 	chance  func() float64       // from 0 to below 1: for what must not come at the same time everywhere
 	entropy io.Reader            // for ids
 	cpu     func() time.Duration // that the agent has used
+	usage   func() usage         // of all kinds, more costly to ask for
 	release func()               // gives back memory after a scan
 	delay   time.Duration        // the longest before the first scan
 	tell    func(state ...string)
 	boot    string // id of this boot
 	version string
-	built   time.Time // when this program was made; zero when not known
-	sink    func(Config) Sink
+	// volatile is a store that need not outlive a crash of the machine.
+	volatile bool
+	built    time.Time // when this program was made; zero when not known
+	sink     func(Config) Sink
 	// upstream gives where events go beside the file, nil for nowhere; a nil function goes by the enrolment.
 	upstream func(Config) Sink
 	dial     dialFunc // into the network, for the network probe; nil asks nothing of it
@@ -107,7 +110,7 @@ func newDaemon(m machine) (*daemon, error) {
 	c = crit.policy.bound(c)
 	setLevel(m.level, c.LogLevel)
 	warn := newWarnings(m.log, m.clock.wall)
-	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, calendar: &calendar{clock: m.clock, built: m.built}, todo: newBacklog(m.clock), stock: make(chan struct{}, 1), ledger: newLedger(), budget: newBudget(c.CPUBudget, m.clock.awake)}
+	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, calendar: &calendar{clock: m.clock, built: m.built}, todo: newBacklog(m.clock), stock: make(chan struct{}, 1), ledger: newLedger(m.usage), budget: newBudget(c.CPUBudget, m.clock.awake)}
 	d.when.chance = m.chance
 	d.page = &pageHost{wake: make(chan struct{}, 1)}
 	d.set.Store(&settled{local, c, from, crit})
@@ -117,7 +120,7 @@ func newDaemon(m machine) (*daemon, error) {
 		d.judging.inputs[scanner.SourceNetworkProbe] = d.probing.input
 	}
 	d.vault = &vault{dir: c.StateDir, log: m.log, warn: warn, opts: store.Options{
-		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall, Over: func(t time.Time) bool { return !t.After(d.calendar.now()) }, Uptime: m.clock.awake, Rand: m.entropy}}
+		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall, Over: func(t time.Time) bool { return !t.After(d.calendar.now()) }, Uptime: m.clock.awake, Rand: m.entropy, Volatile: m.volatile}}
 	d.member = newMembership(c.StateDir, m, warn)
 	d.member.read() // what is wrong with it is a warning
 	if d.upstream == nil {
@@ -142,13 +145,18 @@ func (d *daemon) config() Config { return d.set.Load().config }
 
 // run runs all parts until ctx ends or one of them fails.
 func (d *daemon) run(ctx context.Context, more ...actor) error {
-	d.checkRights()
-	d.takeUp()
-	d.arrive()
+	d.begin()
 	d.tell(notifyReady)
 	err := runGroup(ctx, d.log, stopTime, append(d.actors(), more...)...)
 	d.tell(notifyStopping)
 	return errors.Join(err, d.leave(err))
+}
+
+// begin tells what is to be told before the parts run.
+func (d *daemon) begin() {
+	d.checkRights()
+	d.takeUp()
+	d.arrive()
 }
 
 // actors are the parts that a replay runs too: they wait by d.clock alone.
@@ -167,9 +175,7 @@ func (d *daemon) actors() []actor {
 
 // once scans, remembers and delivers, and ends.
 func (d *daemon) once(ctx context.Context) error {
-	d.checkRights()
-	d.takeUp()
-	d.arrive()
+	d.begin()
 	_, err := d.scanWhole(ctx, "once", d.set.Load().criteria)
 	if err == nil {
 		err = d.ship.flush(ctx, d.sink(d.config()), d.upstream(d.config()))

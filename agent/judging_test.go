@@ -27,7 +27,7 @@ func judgingOver(t *testing.T, scenarios ...string) (*judging, *criteria) {
 		t.Fatal(err)
 	}
 	return &judging{open: func(context.Context) (scanner.Device, error) { return dev, nil }, collectors: facts.Collectors(),
-		now: time.Now, meter: newLedger().meter}, c
+		now: time.Now, meter: newLedger(usageNow).meter}, c
 }
 
 // TestPartsAgreeWithTheWhole judges a device with several faults in whole, then every table by

@@ -51,20 +51,24 @@ func ioCount(b []byte, name string) int64 {
 
 // ledger keeps what the agent itself costs, by collector and by day.
 type ledger struct {
+	ask func() usage
+
 	mu     sync.Mutex
 	tables map[string]*CollectorUse
 	days   []DayUse // oldest first
 	last   usage    // of the last entry by day
 }
 
-func newLedger() *ledger { return &ledger{tables: map[string]*CollectorUse{}} }
+func newLedger(ask func() usage) *ledger {
+	return &ledger{ask: ask, tables: map[string]*CollectorUse{}}
+}
 
 // meter charges the time between steps of one scan to what was done in them. Scans beside each
 // other are charged for each other's.
 func (l *ledger) meter() (step func(name string)) {
 	doing, since := "", usage{}
 	return func(name string) {
-		now := usageNow()
+		now := l.ask()
 		if doing != "" {
 			l.charge(doing, now.minus(since))
 		}
@@ -87,7 +91,7 @@ func (l *ledger) charge(table string, u usage) {
 
 // enter brings the day up to date.
 func (l *ledger) enter(now time.Time) {
-	u := usageNow()
+	u := l.ask()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	day := now.UTC().Format(time.DateOnly)

@@ -128,7 +128,9 @@ func (r *replay) machine() machine {
 		chance:   func() float64 { return rand.New(r.random).Float64() },
 		entropy:  r.random,
 		cpu:      func() time.Duration { return 0 }, // what it takes depends on the computer
+		usage:    func() usage { return usage{} },
 		release:  func() {},
+		volatile: true,
 		delay:    startDelay,
 		tell:     func(...string) {},
 		boot:     fmt.Sprintf("boot-%d", r.boots),
@@ -146,8 +148,7 @@ func (r *replay) start(ctx context.Context) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	r.agent = &running{daemon: d, stop: stop}
-	d.checkRights()
-	d.arrive()
+	d.begin()
 	a := r.agent
 	for _, part := range d.actors() {
 		a.parts++

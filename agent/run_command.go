@@ -89,6 +89,7 @@ func hostMachine(which *configFlags, log io.Writer) machine {
 		chance:  rand.Float64,
 		entropy: cryptorand.Reader,
 		cpu:     processCPU,
+		usage:   usageNow,
 		release: releaseMemory,
 		delay:   startDelay,
 		tell: func(state ...string) {

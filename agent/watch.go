@@ -37,7 +37,7 @@ func (d *daemon) runWatch(ctx context.Context) error {
 				d.clock.wait(part, retryWatch, nil)
 			}
 		} else {
-			<-part.Done()
+			d.clock.wait(part, forever, nil)
 		}
 		gone()
 		stop()

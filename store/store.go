@@ -48,6 +48,8 @@ type Options struct {
 	Rand io.Reader
 	// LockWait is how long Open waits for another process; default just under a second.
 	LockWait time.Duration
+	// Volatile syncs nothing: for a store that need not outlive a crash of the machine.
+	Volatile bool
 }
 
 func (o Options) withDefaults() Options {
@@ -138,6 +140,7 @@ func (s *Store) open() error {
 	if s.db, err = openBolt(s.path, int(s.opts.MaxSize)); err != nil {
 		return err
 	}
+	s.db.NoSync, s.db.NoGrowSync = s.opts.Volatile, s.opts.Volatile
 	s.opened = s.opts.Uptime()
 	err = s.view(func(t *tx) error {
 		s.age = t.st.age
