@@ -77,7 +77,7 @@ func TestLooksReadWhatChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	hashed := 0
-	j := &judging{collectors: facts.Collectors(), meter: newLedger().meter,
+	j := &judging{collectors: facts.Collectors(), meter: newLedger(usageNow).meter,
 		open: func(context.Context) (scanner.Device, error) {
 			dev, err := device.Directory(root)
 			return hashing{dev, &hashed}, err

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -77,9 +79,7 @@ func (l *lane) works() {
 	l.log.Info("recovered", "dependency", l.dependency, "failures", l.failed)
 	l.failed = 0
 	clear(l.told)
-	for code := range l.codes {
-		l.warn.clear(code)
-	}
+	l.warn.clear(slices.Sorted(maps.Keys(l.codes))...)
 	clear(l.codes)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -216,7 +217,8 @@ func (s *shipper) batch(ctx context.Context, sink Sink) (int, error) {
 				return err
 			}
 		}
-		for id, why := range got.Refused {
+		for _, id := range slices.Sorted(maps.Keys(got.Refused)) {
+			why := got.Refused[id]
 			s.log.Error("an event was refused for good", "id", id, "why", why)
 			if err := st.Quarantine(id, why); err != nil {
 				return err
