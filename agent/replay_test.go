@@ -248,7 +248,7 @@ func count(list []event, part string) (n int) {
 // TestReplayThirtyDaysOffline shows that with room nothing is lost in thirty days.
 func TestReplayThirtyDaysOffline(t *testing.T) {
 	t.Parallel()
-	const packages = 60
+	const packages = 30
 	a := playAll(t, offline(t, packages, "64MiB", "32d"))
 	for _, e := range a.events {
 		if e.at.boot > a.steps["upstream down"] && e.at.boot < a.steps["upstream up"] {
@@ -275,7 +275,7 @@ func TestReplayThirtyDaysOffline(t *testing.T) {
 // that a snapshot makes up for it.
 func TestReplayThirtyDaysOfflineWithLittleRoom(t *testing.T) {
 	t.Parallel()
-	const packages = 60
+	const packages = 40
 	before := playAll(t, offline(t, packages, "1MiB", "31d"))
 	if o := before.last.Outbox; o.Bytes > 1<<20 || o.Bytes < 1<<19 || o.Dropped == 0 {
 		t.Errorf("after thirty days the outbox is %+v", o)
