@@ -83,7 +83,7 @@ func (f *enrolFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	c, _, err := f.config.load()
+	c, err := enrolPlace(&f.config)
 	if err != nil {
 		return err
 	}
@@ -116,6 +116,21 @@ func joinNotices(a, b string) string {
 		return b
 	}
 	return a + "; " + b
+}
+
+// enrolPlace gives the configuration of the agent that is meant. A user beside whom the system's
+// agent runs would enrol an agent of their own, and spend the token on it.
+func enrolPlace(f *configFlags) (Config, error) {
+	c, from, err := f.load()
+	if err != nil {
+		return c, err
+	}
+	_, named := from.Keys["state_dir"]
+	_, set := from.Keys["socket"]
+	if other := socketOf(c.Socket, set, HostEnv(nil)); !named && other != c.Socket {
+		return c, &hinted{fmt.Errorf("this user has no agent, and the system's, which listens on %s, is root's to enrol", other), "run it as root; for an agent of your own name its folder: --set state_dir=..."}
+	}
+	return c, nil
 }
 
 // order puts the document and the flags together.
@@ -239,7 +254,7 @@ Exit status: 0 done, 1 error, 64 usage.`,
 			if err != nil {
 				return err
 			}
-			c, _, err := config.load()
+			c, err := enrolPlace(&config)
 			if err != nil {
 				return err
 			}

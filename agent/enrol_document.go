@@ -106,23 +106,12 @@ func downloadDocument(ctx context.Context, link string, roots *x509.CertPool, no
 // publicRoots are the authorities that this system trusts, for links alone. On Android they are
 // where Go looks in programs built for Android only.
 func publicRoots() *x509.CertPool {
+	if pool, err := transport.FolderRoots(transport.AndroidRoots()...); err == nil {
+		return pool
+	}
 	pool, err := x509.SystemCertPool()
 	if err != nil || pool == nil {
 		pool = x509.NewCertPool()
-	}
-	for _, dir := range []string{"/apex/com.android.conscrypt/cacerts", "/system/etc/security/cacerts"} {
-		names, _ := filepath.Glob(filepath.Join(dir, "*.0"))
-		for _, name := range names {
-			if f, err := os.Open(name); err == nil {
-				if b, err := readBounded(f, documentMax); err == nil {
-					pool.AppendCertsFromPEM(b)
-				}
-				f.Close()
-			}
-		}
-		if len(names) > 0 {
-			break
-		}
 	}
 	return pool
 }

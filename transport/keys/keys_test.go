@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-tpm/tpm2"
 )
 
 // checkSigner signs with a key and holds the signature against the public one.
@@ -171,6 +173,21 @@ func FuzzExternalAnswer(f *testing.F) {
 func FuzzTPMKey(f *testing.F) {
 	f.Add([]byte{}, []byte{})
 	f.Add([]byte{0, 2, 0, 35}, []byte{0, 0})
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		f.Fatal(err)
+	}
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		f.Fatal(err)
+	}
+	area := signingKey()
+	area.Unique = tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{X: tpm2.TPM2BECCParameter{Buffer: point[1:33]}, Y: tpm2.TPM2BECCParameter{Buffer: point[33:]}})
+	whole := tpm2.Marshal(tpm2.New2B(area))
+	if s, err := (&TPM{Public: whole}).Open(); err != nil || !key.PublicKey.Equal(s.Public()) {
+		f.Fatalf("the seed is no key: %v", err)
+	}
+	f.Add(whole, []byte{0, 0})
 	f.Fuzz(func(t *testing.T, public, private []byte) {
 		k := &TPM{Device: "/nonexistent", Public: public, Private: private}
 		if s, err := k.Open(); err == nil {
