@@ -25,8 +25,8 @@ const (
 	probeTable   = "network-probe" // of notes: by host, what it proved
 	keepHosts    = 8
 	probeJitter  = 1500 * time.Millisecond // the longest that a new network is let be, so that a fleet does not ask at once
-	probeRest    = 300 * time.Millisecond // a network comes in several notices
-	probeAgain   = time.Hour              // a network that the device comes back to is not asked through again before
+	probeRest    = 300 * time.Millisecond  // a network comes in several notices
+	probeAgain   = time.Hour               // a network that the device comes back to is not asked through again before
 	probeRetry   = 15 * time.Second
 	probeSoon    = 3 * time.Second // a network that has just come up may not be ready
 	probeRetries = 4               // while nothing is found but something could not be asked
