@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -138,25 +137,6 @@ func TestProbeAcceptsTheCompanysInspection(t *testing.T) {
 	l.asked(n)
 	eventually(t, "the inspection", func() bool { return strings.Contains(l.bench.log.String(), "chain=local") })
 	l.expect("inspected by the company")
-}
-
-// through hands plain HTTP on to the far side, as a proxy in between does, and lets alter change it.
-func through(alter func(*http.Response, []byte) []byte) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		res, err := new(http.Transport).RoundTrip(&http.Request{Method: r.Method, URL: r.URL, Host: r.Host, Header: r.Header})
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadGateway)
-			return
-		}
-		defer res.Body.Close()
-		body, _ := io.ReadAll(res.Body)
-		body = alter(res, body)
-		if l := res.Header.Get("Location"); l != "" {
-			w.Header().Set("Location", l)
-		}
-		w.WriteHeader(res.StatusCode)
-		w.Write(body)
-	})
 }
 
 // between serves in a gateway what the client asks of others over plain HTTP.
