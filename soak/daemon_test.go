@@ -2,6 +2,7 @@ package soak
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -27,16 +30,57 @@ type daemon struct {
 // patience bounds all waiting for the daemon: far beyond what it should ever take.
 const patience = 3 * time.Minute
 
+func (d *daemon) command(log io.Writer) *exec.Cmd {
+	cmd := exec.Command("/usr/bin/picket", "run", "--config", "/etc/picket/config.yaml")
+	cmd.Dir, cmd.Env = "/", []string{"PATH=/usr/bin:/bin", "GORACE=exitcode=66"}
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: d.root, Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
 func (d *daemon) start() error {
-	d.cmd = exec.Command("/usr/bin/picket", "run", "--config", "/etc/picket/config.yaml")
-	d.cmd.Dir, d.cmd.Env = "/", []string{"PATH=/usr/bin:/bin", "GORACE=exitcode=66"}
-	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: d.root, Pdeathsig: syscall.SIGKILL}
+	d.cmd = d.command(d.log)
 	if err := d.cmd.Start(); err != nil {
 		return err
 	}
 	d.gone = make(chan error, 1)
 	go func(cmd *exec.Cmd, gone chan<- error) { gone <- cmd.Wait() }(d.cmd, d.gone)
+	return nil
+}
+
+// second starts another agent beside the one that runs. It must be refused with the first one's
+// number, and SIGHUP, which comes while it waits for the store, must not end it.
+func (d *daemon) second() error {
+	other := daemon{root: d.root, log: d.log}
+	var said bytes.Buffer
+	cmd := other.command(&said)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	hung := false
+	for !hung {
+		files, err := filepath.Glob(filepath.Join(d.root, "proc", strconv.Itoa(cmd.Process.Pid), "fd", "*"))
+		if err != nil {
+			return err
+		}
+		if status, err := os.ReadFile(filepath.Join(d.root, "proc", strconv.Itoa(cmd.Process.Pid), "status")); err != nil || strings.Contains(string(status), "State:\tZ") {
+			break // it ended
+		}
+		hung = slices.ContainsFunc(files, func(name string) bool {
+			to, err := os.Readlink(name)
+			return err == nil && strings.HasSuffix(to, "/picket.db.lock")
+		})
+		if hung {
+			if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+				return err
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	err := cmd.Wait()
+	if !hung || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(said.String(), fmt.Sprintf("in use by process %d", d.cmd.Process.Pid)) {
+		return fmt.Errorf("a second agent: %w, SIGHUP sent %v: %s", errors.Join(err, errors.New("not refused as it should be")), hung, said.String())
+	}
 	return nil
 }
 

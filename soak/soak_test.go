@@ -161,7 +161,10 @@ func (r *run) begin() error {
 	if err := r.daemon.start(); err != nil {
 		return err
 	}
-	return r.settle()
+	if err := r.settle(); err != nil {
+		return err
+	}
+	return r.daemon.second()
 }
 
 // settle ends all faults, and waits until the agent knows and has told the device as it is.

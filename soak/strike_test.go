@@ -3,6 +3,7 @@ package soak
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"syscall"
@@ -77,9 +78,10 @@ func (r *run) reload() error {
 	return unlessBusy(err)
 }
 
-// unlessBusy passes over what the hammered API may answer: that it is busy, or nothing yet.
+// unlessBusy passes over what the hammered API may answer: that it is busy, nothing yet, or no
+// more because that took too long.
 func unlessBusy(err error) error {
-	if err == nil || errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EAGAIN) ||
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.EAGAIN) ||
 		errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || strings.Contains(err.Error(), ": busy: ") {
 		return nil
 	}
