@@ -106,10 +106,10 @@ func (d *daemon) rememberNetworks(f *scanner.Facts) {
 			if err := st.Remember(networksTable, n.ID, body, facts.MaxNetworks); err != nil {
 				return err
 			}
+			d.log.Debug("network remembered", "gateway", n.Known["gateway"], "dhcp", n.Known["dhcp"], "router", n.Known["router"])
 		}
 		return nil
 	})
-	d.log.Debug("networks remembered", "changed", len(changed))
 }
 
 // runNetworks has the networks looked at when the kernel tells of a change, or a link does.

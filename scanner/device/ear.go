@@ -211,12 +211,17 @@ func (e *Ear) refresh() error {
 		if err != nil {
 			return fmt.Errorf("reading netlink: %w", err)
 		}
+		suspect := 0
 		e.update(func(s *earState) bool {
 			for _, one := range events {
-				s.event(one, time.Now())
+				_, index := s.event(one, time.Now())
+				suspect = max(suspect, index)
 			}
 			return false
 		})
+		if suspect > 0 && e.packets != nil {
+			joinRedundancy(e.packets, suspect)
+		}
 	}
 	return nil
 }

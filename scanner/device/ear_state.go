@@ -33,6 +33,7 @@ type earState struct {
 	servers    map[onLink]*heardServer // DHCP
 	routers    map[onLink]*heardServer
 	vrrp       map[onLink]*heardServer
+	settles    time.Time // until when VRRP is listened for before a gateway is judged
 }
 
 // onLink is an address on an interface.
@@ -142,7 +143,11 @@ func (s *earState) neighbour(n parse.NeighbourInfo, gone bool, now time.Time) (n
 			return false, 0
 		}
 		s.neighbours[p] = &heardNeighbour{mac: n.MAC, router: n.Router}
-		return gateway || s.shared(p, n.MAC), 0
+		if s.shared(p, n.MAC) {
+			s.settles = now.Add(redundancyWait)
+			return true, n.Index
+		}
+		return gateway, 0
 	}
 	news = n.Router && !h.router && gateway
 	h.router = n.Router
@@ -153,15 +158,15 @@ func (s *earState) neighbour(n parse.NeighbourInfo, gone bool, now time.Time) (n
 	h.turns = h.turns[max(0, len(h.turns)-maxTurns):]
 	h.mac = n.MAC
 	if gateway {
-		suspect = n.Index
+		suspect, s.settles = n.Index, now.Add(redundancyWait)
 	}
 	return true, suspect
 }
 
-// shared tells whether a gateway has this hardware address too.
+// shared tells whether a gateway and another host have the same hardware address.
 func (s *earState) shared(p onLink, mac string) bool {
-	for g := range s.gateways {
-		if h := s.neighbours[g]; g != p && g.index == p.index && g.ip.Is4() == p.ip.Is4() && h != nil && h.mac == mac {
+	for q, h := range s.neighbours {
+		if q != p && h.mac == mac && q.index == p.index && q.ip.Is4() == p.ip.Is4() && (s.gateways[p] || s.gateways[q]) {
 			return true
 		}
 	}
@@ -225,9 +230,6 @@ func (s *earState) heard(now time.Time) (h probe.Heard, settle time.Duration, du
 					c.MACs = append(c.MACs, mac)
 				}
 			}
-			if s.gateways[p] && len(s.deaf) == 0 {
-				settle = max(settle, redundancyWait-now.Sub(t.at))
-			}
 		}
 		slices.Sort(c.MACs)
 		h.Claims = append(h.Claims, c)
@@ -249,7 +251,10 @@ func (s *earState) heard(now time.Time) (h probe.Heard, settle time.Duration, du
 	slices.SortFunc(h.Claims, func(a, b probe.Claim) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Interface, b.Interface), cmp.Compare(a.IP, b.IP))
 	})
-	return h, max(settle, 0), due
+	if s.deaf["packets"] == "" {
+		settle = max(s.settles.Sub(now), 0)
+	}
+	return h, settle, due
 }
 
 func hardware(b []byte) string { return net.HardwareAddr(b).String() }

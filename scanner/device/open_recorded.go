@@ -88,6 +88,6 @@ func linuxSources() []scanner.Source {
 	return []scanner.Source{
 		scanner.SourceProcesses, scanner.SourceSockets, scanner.SourceMappings, scanner.SourceHiddenPIDs, scanner.SourceHiddenPorts,
 		scanner.SourceNftables, scanner.SourceIptables, scanner.SourceRoutes, scanner.SourceNeighbours,
-		scanner.SourceInterfaces, scanner.SourceUname, scanner.SourceBPF, scanner.SourceNetworkProbe,
+		scanner.SourceInterfaces, scanner.SourceUname, scanner.SourceBPF, scanner.SourceNetworkProbe, scanner.SourceNetworkHistory, scanner.SourceNetworkHeard, scanner.SourceWiFi,
 	}
 }
