@@ -57,6 +57,14 @@ func (w *warnings) put(code, dependency, text, fix string, say bool) {
 	w.list[code] = Warning{code, dependency, old.Since, text, fix}
 }
 
+// stands tells whether a warning is there.
+func (w *warnings) stands(code string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, there := w.list[code]
+	return there
+}
+
 // clear takes warnings back, where they are there.
 func (w *warnings) clear(codes ...string) {
 	w.mu.Lock()

@@ -105,7 +105,8 @@ func (d *daemon) runSchedule(ctx context.Context) error {
 // checkClock warns while the clock cannot be right.
 func (d *daemon) checkClock() {
 	if text := d.calendar.check(); text != "" {
-		d.warn.set(warnClock, "clock", text, "set the clock, or switch on time synchronisation")
+		// The text has the time in it: it is another one each minute, and worth a line once.
+		d.warn.put(warnClock, "clock", text, "set the clock, or switch on time synchronisation", !d.warn.stands(warnClock))
 	} else {
 		d.warn.clear(warnClock)
 	}
