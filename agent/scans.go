@@ -273,6 +273,14 @@ func (d *daemon) upkeep(r *scanner.Report) {
 		if err != nil {
 			return err
 		}
+		if why == "due" {
+			if last, stats, same, err := d.unchanged(st); err != nil || same {
+				if err != nil {
+					return err
+				}
+				return d.reassert(st, m, r.Level, last, stats)
+			}
+		}
 		_, err = st.Queue("device", uint8(scanner.Low), m.own(func(meta report.EventMeta) (report.Event, error) {
 			return report.DeviceEvent(meta, m.send.device(r))
 		}))
@@ -280,11 +288,16 @@ func (d *daemon) upkeep(r *scanner.Report) {
 			return err
 		}
 		d.publish(m)
-		parts, err := st.QueueSnapshot(encode)
-		if err == nil {
-			d.log.Info("snapshot queued", "why", why, "parts", parts)
+		uid := ""
+		parts, err := st.QueueSnapshot(func(c store.Change) ([]byte, error) {
+			uid = c.Part.Snapshot
+			return encode(c)
+		})
+		if err != nil {
+			return err
 		}
-		return err
+		d.log.Info("snapshot queued", "why", why, "parts", parts)
+		return d.toldAll(st, uid)
 	})
 	if err != nil && !errors.Is(err, errNoStore) {
 		d.log.Debug("upkeep", "error", err)

@@ -15,6 +15,7 @@ import (
 // upstreamSink sends events by OTLP. It is used by one goroutine.
 type upstreamSink struct {
 	close func()
+	sent  func() int64 // bytes of requests so far
 	send  func(context.Context, []transport.Record) transport.Answer
 	renew func(context.Context) error // gets a new certificate; nil where nothing can be renewed
 
@@ -32,7 +33,7 @@ const growAfter = 64
 
 // newUpstreamSink makes a sink of an exporter; renew may be nil.
 func newUpstreamSink(e *transport.Exporter, renew func(context.Context) error, now func() time.Duration) *upstreamSink {
-	return &upstreamSink{now: now, close: e.Close, send: e.Send, renew: renew, limit: batchBytes}
+	return &upstreamSink{now: now, close: e.Close, sent: e.Sent, send: e.Send, renew: renew, limit: batchBytes}
 }
 
 // message is an event with its records: a part of a snapshot has many.

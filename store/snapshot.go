@@ -125,6 +125,25 @@ func (s *Store) QueueSnapshot(encode Encode) (parts int, err error) {
 	return parts, explain("queue snapshot", err)
 }
 
+// Reassert queues an event of the caller's own, of kind Noted, in the place of a snapshot that is
+// due by time alone. The next is due as after a snapshot.
+func (s *Store) Reassert(key string, severity uint8, encode Encode) (Event, error) {
+	var ev Event
+	err := s.change(func(t *tx) error {
+		if err := checkKey(key); err != nil {
+			return fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		var err error
+		if ev, err = t.queue(Change{Event: Event{Kind: Noted, Key: key, Severity: severity}}, encode); err != nil {
+			return err
+		}
+		t.st.snapshot = t.opts.Now().UnixMilli()
+		_, err = t.bound()
+		return err
+	})
+	return ev, explain("queue that nothing changed", err)
+}
+
 func (t *tx) dropOldParts() error {
 	if t.st.queued[SnapshotPart] == 0 {
 		return nil

@@ -232,6 +232,7 @@ type Stats struct {
 	Quarantined uint64
 	LastSeq     uint64            // of the newest event
 	Queued      map[string]uint64 // events in the outbox by kind
+	Known       string            // another one whenever the open findings or the packages are not the same
 	Changed     time.Time         // last write; zero before the first
 	Writes      int64             // write calls on the file since Open
 }
@@ -244,6 +245,7 @@ func (s *Store) Stats() (Stats, error) {
 		out = Stats{
 			FileBytes: t.b.Size(), Findings: st.tally[findings].count, Packages: st.tally[packages].count,
 			Outbox: st.tally[outbox].count, OutboxBytes: int64(st.tally[outbox].bytes),
+			Known:       fmt.Sprintf("%d-%x-%d-%x", st.tally[findings].count, st.tally[findings].sum, st.tally[packages].count, st.tally[packages].sum),
 			Quarantined: st.tally[quarantine].count, LastSeq: st.seq, Queued: map[string]uint64{}, Changed: fromMilli(st.changed),
 		}
 		for k, n := range st.queued {
