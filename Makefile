@@ -92,6 +92,7 @@ upstream-tools: deps
 ## bench: Picket beside other tools, same trees, same run
 bench: build
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./scanner/...
+	$(GO) test -run '^$$' -bench Change -benchtime 5x ./agent
 	$(GO) run ./bench
 
 ## fuzz: every fuzz target for FUZZTIME each

@@ -17,7 +17,6 @@ import (
 // BenchmarkChange upgrades one package of many, and measures what it costs to tell it and then
 // to judge what hangs on the packages. Times are processor time, bytes those that were read.
 func BenchmarkChange(b *testing.B) {
-	tuneMemory() // as the agent does
 	for _, manager := range []string{"dpkg", "apk"} {
 		for _, n := range []int{1000, 10_000} {
 			b.Run(manager+"-"+strconv.Itoa(n), func(b *testing.B) {

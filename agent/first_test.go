@@ -135,3 +135,26 @@ func (h hashingFS) Digest(name string, algo scanner.Algo) ([]byte, error) {
 	*h.n++
 	return h.FS.Digest(name, algo)
 }
+
+// TestLookBeforeTheFirstScan has a change come before the first scan is due: it becomes the first scan, and
+// there is no second.
+func TestLookBeforeTheFirstScan(t *testing.T) {
+	t.Parallel()
+	root := systemWithTool(t, "\x7fELF as packaged")
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, root)
+		b.config.Digests = string(scanner.DigestsAll)
+		b.delay = time.Hour
+		d, stop := b.start(t)
+		d.todo.some([]string{"users"}, 0)
+		synctest.Wait()
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if d.scans.Load() != 1 || d.looks.Load() != 1 {
+			t.Errorf("%d scans and %d looks, not one of each\n%s", d.scans.Load(), d.looks.Load(), b.log)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -34,6 +34,9 @@ func (d *daemon) runScans(ctx context.Context) error {
 		if err != nil {
 			return nil
 		}
+		if j.whole == "" && len(j.asked) == 0 && d.judging.report() == nil {
+			j.whole = "first" // a look at some tables would read all as well
+		}
 		switch {
 		case j.whole != "":
 		case len(j.asked) > 0:
