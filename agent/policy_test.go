@@ -36,11 +36,9 @@ func TestPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v := reflect.ValueOf(*p); true {
-		for i := range v.NumField() {
-			if v.Field(i).IsZero() {
-				t.Errorf("%s was not read", v.Type().Field(i).Name)
-			}
+	for i, v := 0, reflect.ValueOf(*p); i < v.NumField(); i++ {
+		if v.Field(i).IsZero() {
+			t.Errorf("%s was not read", v.Type().Field(i).Name)
 		}
 	}
 	if p.Levels != (PolicyLevels{scanner.Medium, scanner.High, scanner.Critical}) || p.Posture.WipeAfter != 7*day || p.Rules[1].Match["name"] != "a*" || !p.Responses.Wipe {
