@@ -65,7 +65,7 @@ func (c *Client) refresh(ctx context.Context, old *Set) (set *Set, err error) {
 	if meta == nil {
 		return nil, &Refused{Malformed, "timestamp.json", errors.New("it names no snapshot")}
 	}
-	err = c.role(ctx, "snapshot.json", version(meta), bound(meta.Length, maxSnapshot), func(b []byte, known bool) error {
+	err = c.role(ctx, "snapshot.json", version(meta), meta.Length, maxSnapshot, func(b []byte, known bool) error {
 		_, err := trusted.UpdateSnapshot(b, known)
 		return err
 	})
@@ -75,7 +75,7 @@ func (c *Client) refresh(ctx context.Context, old *Set) (set *Set, err error) {
 	if meta = trusted.Snapshot.Signed.Meta["targets.json"]; meta == nil {
 		return nil, &Refused{Malformed, "snapshot.json", errors.New("it names no targets")}
 	}
-	err = c.role(ctx, "targets.json", version(meta), bound(meta.Length, maxTargets), func(b []byte, _ bool) error {
+	err = c.role(ctx, "targets.json", version(meta), meta.Length, maxTargets, func(b []byte, _ bool) error {
 		_, err := trusted.UpdateTargets(b)
 		return err
 	})
@@ -83,13 +83,6 @@ func (c *Client) refresh(ctx context.Context, old *Set) (set *Set, err error) {
 		return nil, err
 	}
 	return c.wanted(trusted, now)
-}
-
-func bound(length, most int64) int64 {
-	if length > 0 && length < most {
-		return length
-	}
-	return most
 }
 
 // roots follows the chain of roots to the last one; each is signed by the one before it.
@@ -137,12 +130,16 @@ func (c *Client) timestamp(ctx context.Context, trusted *trustedmetadata.Trusted
 	return c.writeBytes(name, b)
 }
 
-// role takes the metadata of a role that is known, if it is still the one, or fetches it.
-func (c *Client) role(ctx context.Context, name, version string, most int64, update func(b []byte, known bool) error) error {
+// role takes the metadata of a role that is known, if it is still the one, or fetches it, of the
+// length that is said; 0 says none. What is known may be longer: it is what the new is compared with.
+func (c *Client) role(ctx context.Context, name, version string, length, most int64, update func(b []byte, known bool) error) error {
 	if b, err := readBounded(filepath.Join(c.Dir, name), most); err == nil {
 		if update(b, true) == nil {
 			return nil
 		}
+	}
+	if length > 0 {
+		most = min(most, length)
 	}
 	b, err := c.get(ctx, version+name, most)
 	if err != nil {

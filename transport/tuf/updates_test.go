@@ -226,6 +226,29 @@ func TestRollbackOfTargetsIsRefused(t *testing.T) {
 	d.refuses(Rollback, "two")
 }
 
+// TestRollbackToShorterMetadata: metadata that are known are compared with even when the new ones may
+// not be as long.
+func TestRollbackToShorterMetadata(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	for range 8 {
+		p.pack("old")
+	}
+	old := p.copy()
+	p.pack("two") // targets 10 has a digit more than 9
+	d := p.device()
+	d.take("two")
+	thief := &Repository{Dir: old, Now: p.Now}
+	for range 3 {
+		must(t, thief.Refresh(p.online, 7*day))
+	}
+	if known, offered := readFile(t, filepath.Join(d.Dir, "snapshot.json")), readFile(t, filepath.Join(old, "12.snapshot.json")); len(offered) >= len(known) {
+		t.Fatalf("the snapshot that is offered has %d bytes, the known one %d", len(offered), len(known))
+	}
+	d.Source = folder(old)
+	d.refuses(Rollback, "two")
+}
+
 func TestFreezeIsRefused(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
