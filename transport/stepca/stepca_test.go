@@ -119,13 +119,13 @@ func TestHostileCA(t *testing.T) {
 		"endless":  {func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 4*answerMax)) }, "longer than"},
 		"no JSON":  {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "no JSON"},
 		"nothing":  {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") }, "no certificate"},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://127.0.0.1:1/", 302) }, "302"},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://127.0.0.1:1/", http.StatusFound) }, "302"},
 		"cut": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, "{")
 		}, "reading the CA's answer"},
 		"escapes": {func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(403)
+			w.WriteHeader(http.StatusForbidden)
 			fmt.Fprint(w, `{"message":"a\u001b[31mb\n`+strings.Repeat("é", 500)+`"}`)
 		}, "403 Forbidden: a [31mb"},
 		"odd status": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(299) }, "no JSON"},
