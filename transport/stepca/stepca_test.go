@@ -116,10 +116,12 @@ func TestHostileCA(t *testing.T) {
 		do   http.HandlerFunc
 		want string
 	}{
-		"endless":  {func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 4*answerMax)) }, "longer than"},
-		"no JSON":  {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "no JSON"},
-		"nothing":  {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") }, "no certificate"},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://127.0.0.1:1/", http.StatusFound) }, "302"},
+		"endless": {func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 4*answerMax)) }, "longer than"},
+		"no JSON": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") }, "no JSON"},
+		"nothing": {func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") }, "no certificate"},
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://127.0.0.1:1/", http.StatusFound)
+		}, "302"},
 		"cut": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			fmt.Fprint(w, "{")
