@@ -165,7 +165,8 @@ func (d *daemon) listenOn(ctx context.Context) error {
 	}
 }
 
-// networkTables are those that tell of networks, and those that need them.
+// networkTables are those that tell of networks, and those that need them; but not what needs the
+// packages too: containers change the links all the time, and reading packages is dear.
 func (d *daemon) networkTables() (tables []string) {
 	needs := dependents(d.judging.collectors)
 	about := []scanner.Source{scanner.SourceInterfaces, scanner.SourceRoutes, scanner.SourceNeighbours, scanner.SourceWiFi, scanner.SourceNetworkHeard,
@@ -175,6 +176,7 @@ func (d *daemon) networkTables() (tables []string) {
 			tables = append(append(tables, c.Table), needs[c.Table]...)
 		}
 	}
+	tables = slices.DeleteFunc(tables, func(table string) bool { return slices.Contains(needs["packages"], table) })
 	slices.Sort(tables)
 	return slices.Compact(tables)
 }

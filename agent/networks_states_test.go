@@ -333,3 +333,20 @@ func TestOpenNetworkIsToldOnceInSevenDays(t *testing.T) {
 		}
 	}
 }
+
+// TestNetworkTables holds what a change of the network has read again to what is cheap.
+func TestNetworkTables(t *testing.T) {
+	t.Parallel()
+	d := &daemon{judging: &judging{collectors: facts.Collectors()}}
+	got := d.networkTables()
+	for _, want := range []string{"interfaces", "routes", "neighbours", "networks", "gateways", "android_networks"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s is not read again: %v", want, got)
+		}
+	}
+	for _, c := range facts.Collectors() {
+		if slices.Contains(got, c.Table) && slices.Contains(c.Needs, "packages") {
+			t.Errorf("%s needs the packages", c.Table)
+		}
+	}
+}
