@@ -192,8 +192,9 @@ removed /var/lib/picket
 func serviceRefuses(t *testing.T, built string) {
 	r := newServiceRoot(t, built, fakeTools())
 	r.must(t, os.MkdirAll(filepath.Join(r.dir, "etc/systemd/system"), 0o755))
+	// This machine's own init systems are on the usual path, whatever they are.
 	out := r.story(t, `
-picket service install
+(PATH=/tools; picket service install)
 picket service start --init systemd
 picket service install --init launchd
 ln -s /dev/null /etc/systemd/system/picket.service
