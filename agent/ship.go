@@ -115,6 +115,9 @@ func (s *shipper) round(ctx context.Context, file, up Sink) time.Duration {
 		s.try(ctx, s.up, func() error { return s.all(ctx, s.after(up)) })
 	}
 	next := max(s.due, s.up.until)
+	if s.ripe() && s.up.until != 0 { // it failed: what is grave does not wait for the rest
+		next = s.up.until
+	}
 	if f := s.file.until; f != 0 && (next == 0 || f < next) {
 		next = f
 	}

@@ -297,3 +297,39 @@ func TestGraveEventsGoAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestGraveEventsAreTriedAgainSoon: an upstream that was away for a moment gets what is grave as soon as it may be
+// asked again, not when the rest would go.
+func TestGraveEventsAreTriedAgainSoon(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "/")
+		warn := newWarnings(b.log0(), time.Now)
+		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
+		if err := v.open(); err != nil {
+			t.Fatal(err)
+		}
+		s, file, up := newShipper(v, warn, b.machine), &fickle{}, &fickle{err: errNoRoute}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.run(ctx, file, up) }()
+		if err := v.use(func(st *store.Store) error {
+			_, err := st.Queue("high", 4, func(store.Change) ([]byte, error) { return []byte("high"), nil })
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		s.more()
+		synctest.Wait()
+		up.works()
+		time.Sleep(busyLane.first)
+		synctest.Wait()
+		if got, at := up.seen(); len(got) != 1 {
+			t.Errorf("it got %q in %d tries", got, len(at))
+		}
+		stop()
+		if err := errors.Join(<-done, v.close()); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -43,13 +43,8 @@ func TestRevokedDeviceIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(front.TLS.Certificates[0].PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := append(stepca.EncodeChain(front.Certificate()), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})...)
 	for name, text := range map[string][]byte{
-		"server.pem": server, "devices.pem": stepca.EncodeChain(ca.root, id.chain[1]), "crl.pem": ca.lists(),
+		"server.pem": serverPEM(t, front), "devices.pem": stepca.EncodeChain(ca.root, id.chain[1]), "crl.pem": ca.lists(),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
@@ -114,6 +109,16 @@ func TestRevokedDeviceIsRefused(t *testing.T) {
 	if a := send(next); a.Verdict != transport.Taken {
 		t.Errorf("enrolled again: %v, %v", a.Verdict, a.Err)
 	}
+}
+
+// serverPEM gives a test server's certificate and key as HAProxy takes them.
+func serverPEM(t *testing.T, s *httptest.Server) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(s.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(stepca.EncodeChain(s.Certificate()), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})...)
 }
 
 func freeAddress(t *testing.T) string {
