@@ -168,9 +168,7 @@ func (d *daemon) listenOn(ctx context.Context) error {
 // networkTables are those that tell of networks, and those that need them; but not what needs the
 // packages too: containers change the links all the time, and reading packages is dear.
 func (d *daemon) networkTables() (tables []string) {
-	needs := dependents(d.judging.collectors)
-	about := []scanner.Source{scanner.SourceInterfaces, scanner.SourceRoutes, scanner.SourceNeighbours, scanner.SourceWiFi, scanner.SourceNetworkHeard,
-		scanner.Dumpsys("connectivity"), scanner.SourceIPNeigh}
+	needs, about := dependents(d.judging.collectors), networkSources()
 	for _, c := range d.judging.collectors {
 		if slices.ContainsFunc(c.Reads.Probes, func(s scanner.Source) bool { return slices.Contains(about, s) }) {
 			tables = append(append(tables, c.Table), needs[c.Table]...)
@@ -190,4 +188,10 @@ func (d *daemon) tellDeaf(deaf map[string]string) {
 		}
 	}
 	d.warn.clear(warnNetworksUnheard)
+}
+
+// networkSources are those that change when a network does.
+func networkSources() []scanner.Source {
+	return []scanner.Source{scanner.SourceInterfaces, scanner.SourceRoutes, scanner.SourceNeighbours, scanner.SourceWiFi, scanner.SourceNetworkHeard,
+		scanner.Dumpsys("connectivity"), scanner.SourceIPNeigh}
 }

@@ -148,6 +148,8 @@ func (r *replay) start(ctx context.Context) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	r.agent = &running{daemon: d, stop: stop}
+	// What an ear on the links would hear is a source of the scenario's device.
+	d.judging.inputs[scanner.SourceNetworkHeard] = func(ctx context.Context) ([]byte, error) { return r.device.Probe(ctx, scanner.SourceNetworkHeard) }
 	d.begin()
 	a := r.agent
 	for _, part := range d.actors() {

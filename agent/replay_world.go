@@ -113,18 +113,33 @@ func (r *replay) change(s step) error {
 			return err
 		}
 	}
-	before := r.device.FS()
-	dev, touched, err := device.Altered(r.device, text)
+	before := r.device
+	dev, touched, err := device.Altered(before, text)
 	if err != nil {
 		return err
 	}
 	r.device = dev
-	if r.watcher != nil && !s.unnoticed {
+	if s.unnoticed {
+		return nil
+	}
+	if r.watcher != nil {
 		for _, name := range touched {
-			r.watcher.notice(before, dev.FS(), name)
+			r.watcher.notice(before.FS(), dev.FS(), name)
 		}
 	}
+	if a := r.agent; a != nil && a.judging.report() != nil && networksDiffer(before, dev) {
+		a.todo.some(a.networkTables(), a.clock.awake()+networkRest)
+	}
 	return nil
+}
+
+// networksDiffer tells whether the kernel would give notice of a change of the networks.
+func networksDiffer(a, b scanner.Device) bool {
+	return slices.ContainsFunc(networkSources(), func(s scanner.Source) bool {
+		x, xerr := a.Probe(context.Background(), s)
+		y, yerr := b.Probe(context.Background(), s)
+		return (xerr == nil) != (yerr == nil) || string(x) != string(y)
+	})
 }
 
 // replayWatcher gives notice of what steps change.
