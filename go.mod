@@ -8,6 +8,7 @@ require (
 	github.com/anchore/go-lzo v0.1.1
 	github.com/expr-lang/expr v1.17.8
 	github.com/fsnotify/fsnotify v1.10.1
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/google/go-tpm v0.9.8
 	github.com/kardianos/service v1.3.0
 	github.com/klauspost/compress v1.20.3

@@ -53,7 +53,11 @@ type apiDeps struct {
 	Enrolment func() (EnrolmentState, error)
 	// Page gives a link that opens the local page once.
 	Page func(ui.Grant) (string, error)
-	Log  *slog.Logger
+	// Posture says whether the organisation's requirements are met.
+	Posture func() Posture
+	// Token signs the posture, for an audience and with its nonce.
+	Token func(audience, nonce string) (string, error)
+	Log   *slog.Logger
 }
 
 // apiRequest is the line that a client sends.
@@ -68,6 +72,9 @@ type apiRequest struct {
 	For    string `json:"for,omitempty"`    // ignore: a duration as in the configuration
 	Why    string `json:"why,omitempty"`    // ignore
 	Lang   string `json:"lang,omitempty"`   // page: ISO 639-1
+
+	Audience string `json:"audience,omitempty"` // token
+	Nonce    string `json:"nonce,omitempty"`    // token
 }
 
 // apiLine is a line of an answer. It has one of Item, End and Error; the last line has one of
@@ -188,6 +195,11 @@ type reloadEnd struct {
 // pageEnd is the end of page.
 type pageEnd struct {
 	URL string `json:"url"`
+}
+
+// tokenEnd is the end of token.
+type tokenEnd struct {
+	Token string `json:"token"`
 }
 
 // countEnd is the end of a list that needs no more said.

@@ -37,6 +37,8 @@ func apiOps() map[string]apiOp {
 		"reload":    {acts: true, run: (*apiCall).reload},
 		"enrolment": {acts: true, run: (*apiCall).enrolment},
 		"page":      {run: (*apiCall).page},
+		"posture":   {run: (*apiCall).posture},
+		"token":     {acts: true, run: (*apiCall).token},
 	}
 }
 
@@ -242,6 +244,16 @@ func (c *apiCall) page() (any, error) {
 		return nil, fmt.Errorf("opening the page: %w", err)
 	}
 	return pageEnd{url}, nil
+}
+
+func (c *apiCall) posture() (any, error) { return c.server.deps.Posture(), nil }
+
+func (c *apiCall) token() (any, error) {
+	token, err := c.server.deps.Token(c.req.Audience, c.req.Nonce)
+	if err != nil {
+		return nil, err
+	}
+	return tokenEnd{token}, nil
 }
 
 func (c *apiCall) events() (any, error) {

@@ -77,6 +77,7 @@ type daemon struct {
 	ship     *shipper
 	member   *membership
 	page     *pageHost
+	access   *access
 	feed     feed
 	reloads  reloads
 	set      atomic.Pointer[settled]
@@ -112,7 +113,7 @@ func newDaemon(m machine) (*daemon, error) {
 	warn := newWarnings(m.log, m.clock.wall)
 	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, calendar: &calendar{clock: m.clock, built: m.built}, todo: newBacklog(m.clock), stock: make(chan struct{}, 1), ledger: newLedger(m.usage), budget: newBudget(c.CPUBudget, m.clock.awake)}
 	d.when.chance = m.chance
-	d.page = &pageHost{wake: make(chan struct{}, 1)}
+	d.page, d.access = &pageHost{wake: make(chan struct{}, 1)}, newAccess()
 	d.set.Store(&settled{local, c, from, crit})
 	d.lostUpdates(lost)
 	d.judging = &judging{open: m.open, inputs: inputs{}, collectors: facts.Collectors(), now: d.calendar.now, meter: d.ledger.meter}
@@ -128,6 +129,7 @@ func newDaemon(m machine) (*daemon, error) {
 	}
 	d.networks()
 	d.ship = newShipper(d.vault, warn, m)
+	d.ship.reached = d.contacted
 	if err := d.vault.open(); err != nil {
 		return nil, &hinted{err, "stop it first: 'picket service stop', or by its process id"}
 	}
@@ -157,6 +159,7 @@ func (d *daemon) begin() {
 	d.checkRights()
 	d.takeUp()
 	d.arrive()
+	d.note(d.recallAccess)
 }
 
 // actors are the parts that a replay runs too: they wait by d.clock alone.

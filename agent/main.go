@@ -20,6 +20,7 @@ const (
 	exitFailOn     = 2  // done, and the level is at or above --fail-on
 	exitNotRunning = 3  // no agent answers on the socket
 	exitRefused    = 4  // an enrolment was refused: trying again with the same changes nothing
+	exitBlocked    = 5  // the posture does not meet the organisation's requirements
 	exitUsage      = 64 // EX_USAGE of sysexits(3)
 )
 
@@ -43,6 +44,8 @@ func exitCode(err error, stderr io.Writer) int {
 		return exitDone
 	case errors.As(err, &reached):
 		return exitFailOn
+	case errors.As(err, new(*notLetIn)):
+		return exitBlocked
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "picket: stopped")
 		return exitError
@@ -111,7 +114,7 @@ which checks it could not make.`,
 	})
 	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(), indicatorsCommand(),
 		configCommand(), runCommand(), replayCommand(), serviceCommand(), enrolCommand(), unenrolCommand(),
-		statusCommand(), uiCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
+		statusCommand(), postureCommand(), uiCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
 		eventsCommand(), reloadCommand(), doctorCommand(), updateCommand(), policyCommand(), publishCommand(),
 		versionCommand(), completionCommand(), manCommand())
 	return root

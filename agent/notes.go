@@ -262,6 +262,9 @@ func (d *daemon) seen() {
 		if err := d.arriveIn(st); err != nil {
 			return err
 		}
+		if err := d.keepAccess(st, true); err != nil {
+			return err
+		}
 		return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: d.version})
 	})
 }
@@ -289,6 +292,9 @@ func (d *daemon) close(why error) error {
 		text = why.Error()
 	}
 	d.note(func(st *store.Store) error {
+		if err := d.keepAccess(st, true); err != nil {
+			return err
+		}
 		return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: d.version, Stopped: strings.ToValidUTF8(text[:min(len(text), 200)], "")})
 	})
 	return d.vault.close()

@@ -137,6 +137,15 @@ func (p *Policy) bound(c Config) Config {
 	return c
 }
 
+// lookEvery is the time from one look for updates to the next. A device that is there must not
+// count as out of touch.
+func (p *Policy) lookEvery() time.Duration {
+	if most := p.Posture.Offline / 2; most > 0 {
+		return min(p.Intervals.Update, most)
+	}
+	return p.Intervals.Update
+}
+
 // send is the mode in which events leave the device.
 func (p *Policy) send() string {
 	if p == nil {

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -87,6 +86,7 @@ func (d *daemon) scanWhole(ctx context.Context, why string, c *criteria) (scanSu
 	defer d.scanning.Store(false)
 	sum := scanSummary{Why: why, Started: d.now()}
 	began, cpu := d.clock.awake(), d.cpu()
+	d.scanBegins()
 	o, err := d.judging.whole(ctx, c)
 	if ctx.Err() != nil {
 		return sum, ctx.Err()
@@ -98,6 +98,7 @@ func (d *daemon) scanWhole(ctx context.Context, why string, c *criteria) (scanSu
 	d.warn.clear(warnScanFailed)
 	d.when.scanned(d.clock.boot())
 	d.probing.wake()
+	d.scanEnds(o.report.Level)
 	ch, err := d.keep(o)
 	d.upkeep(o.report)
 	d.seen()
@@ -179,7 +180,7 @@ func (d *daemon) remember(which func() outcome) (ch store.Changes, err error) {
 	if o.report == nil {
 		return ch, nil
 	}
-	defer func() { d.owe(err) }()
+	defer func() { d.owe(err); d.access.rouse() }()
 	r := o.report
 	set := d.set.Load().criteria.rules
 	err = d.change(func(st *store.Store, encode store.Encode) error {
@@ -208,7 +209,7 @@ func (d *daemon) remember(which func() outcome) (ch store.Changes, err error) {
 		if err != nil {
 			return err
 		}
-		return d.posture(st, r)
+		return d.tellPosture(st, r)
 	})
 	return ch, err
 }
@@ -229,35 +230,6 @@ func (d *daemon) changed(ch store.Changes) {
 	if ch != (store.Changes{}) {
 		d.log.Info("changed", "opened", ch.Opened, "updated", ch.Updated, "resolved", ch.Resolved, "added", ch.Added, "upgraded", ch.Changed, "removed", ch.Removed)
 	}
-}
-
-// posture tells a change of the level. It is called inside change.
-func (d *daemon) posture(st *store.Store, r *scanner.Report) error {
-	now := report.PostureOf(r.Level, r.Findings)
-	body, err := json.Marshal(now)
-	if err != nil {
-		return err
-	}
-	old, err := st.Recall(notesTable, "posture")
-	if err != nil || string(old) == string(body) {
-		return err
-	}
-	var before report.Posture
-	if old != nil && json.Unmarshal(old, &before) == nil && before.Level != now.Level {
-		m, err := d.maker(st)
-		if err != nil {
-			return err
-		}
-		// Whoever waits for access waits for this: it goes at once, as a grave finding does.
-		_, err = st.Queue("posture", uint8(scanner.High), m.own(func(meta report.EventMeta) (report.Event, error) {
-			return report.PostureEvent(meta, m.send.posture(before), m.send.posture(now))
-		}))
-		if err != nil {
-			return fmt.Errorf("telling the level: %w", err)
-		}
-		d.publish(m)
-	}
-	return st.Remember(notesTable, "posture", body, keepNotes)
 }
 
 // upkeep does what time brings: ignores end, losses are told, a full snapshot is due.

@@ -150,7 +150,7 @@ func (s *sending) device(r *scanner.Report) report.DeviceState {
 // posture is what may be said of a level.
 func (s *sending) posture(p report.Posture) report.Posture {
 	if s.mode == sendLevelOnly {
-		return report.Posture{Level: p.Level}
+		return report.Posture{Level: p.Level, Access: p.Access}
 	}
 	return p
 }

@@ -62,8 +62,10 @@ func (d *daemon) apiDeps() apiDeps {
 			d.member.rouse()
 			return d.member.state(), err
 		},
-		Page: d.openPage,
-		Log:  d.log,
+		Page:    d.openPage,
+		Posture: d.postureNow,
+		Token:   d.postureToken,
+		Log:     d.log,
 	}
 }
 

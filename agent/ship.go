@@ -53,6 +53,7 @@ type shipper struct {
 	wake   chan struct{}  // has room for one; the outbox has grown
 
 	hurried atomic.Bool // what waits may not wait any longer
+	reached func()      // called when the upstream took something; may be nil
 
 	file, up *lane
 
@@ -184,6 +185,9 @@ func (a *second) Send(ctx context.Context, events []store.Event) Receipt {
 	gone := map[string]bool{}
 	for _, id := range got.Delivered {
 		gone[id] = true
+	}
+	if len(got.Delivered) > 0 && a.s.reached != nil {
+		a.s.reached()
 	}
 	for _, e := range events {
 		if e.Seq > a.s.filed && gone[e.ID] {

@@ -152,6 +152,14 @@ func (d *daemon) pageView(context.Context) (*ui.View, error) {
 	if e := s.Enrolment; e.Enrolled {
 		v.Member = ui.Membership{Enrolled: true, Organisation: e.Organisation, Account: e.Account, Support: e.Support, Subject: e.Device}
 	}
+	p := d.postureNow()
+	v.Access = accessOf(p)
+	if v.Member.Organisation == "" {
+		v.Member.Organisation = p.Organisation
+	}
+	if v.Member.Support == "" {
+		v.Member.Support = p.Support
+	}
 	v.Delivery = ui.Delivery{Waiting: s.Outbox.Events, Where: s.Outbox.Upstream}
 	if s.Outbox.Oldest != nil {
 		v.Delivery.Oldest = *s.Outbox.Oldest
@@ -163,6 +171,20 @@ func (d *daemon) pageView(context.Context) (*ui.View, error) {
 		}
 	}
 	return v, nil
+}
+
+// accessOf is a posture as the page shows it.
+func accessOf(p Posture) ui.Access {
+	a := ui.Access{State: p.State, Next: p.Next}
+	if p.At != nil {
+		a.At = *p.At
+	}
+	if slices.ContainsFunc(p.Reasons, func(r PostureReason) bool { return r.Code == reasonLevel }) {
+		for _, f := range p.Findings {
+			a.Reasons = append(a.Reasons, f.Key)
+		}
+	}
+	return a
 }
 
 // deviceText names a device in one line.

@@ -42,7 +42,7 @@ func (d *daemon) runUpdates(ctx context.Context) error {
 		from = d.updatesFrom()
 		wait := updateInterval
 		if p := d.set.Load().criteria.policy; p != nil {
-			wait = p.Intervals.Update
+			wait = p.lookEvery()
 		}
 		if d.update(ctx) {
 			failures = 0
@@ -94,6 +94,7 @@ func (d *daemon) update(ctx context.Context) bool {
 		return false
 	}
 	d.warn.clear(warnUpdatesUnreachable, warnUpdatesRefused)
+	d.contacted()
 	if r.Changed || r.Set.Targets != d.set.Load().criteria.updates.Targets {
 		return d.adopt()
 	}

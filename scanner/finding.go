@@ -112,16 +112,16 @@ type Levels struct {
 }
 
 // of is the level that a severity stands for.
-func (l Levels) of(s Severity) Level {
-	if l == (Levels{}) {
-		l = Levels{Low, Medium, High}
+func (by Levels) of(s Severity) Level {
+	if by == (Levels{}) {
+		by = Levels{Low, Medium, High}
 	}
 	switch {
-	case s >= l.High:
+	case s >= by.High:
 		return LevelHigh
-	case s >= l.Medium:
+	case s >= by.Medium:
 		return LevelMedium
-	case s >= l.Low:
+	case s >= by.Low:
 		return LevelLow
 	}
 	return Secured
@@ -221,8 +221,8 @@ type Verdict struct {
 	Levels   Levels
 }
 
-// level gives the threat level and the keys of the findings that set it.
-func level(fs []Finding, by Levels) (Level, []string) {
+// Level gives the threat level of findings and the keys of those that set it.
+func (by Levels) Level(fs []Finding) (Level, []string) {
 	l := Secured
 	for i := range fs {
 		if fs[i].counts() {

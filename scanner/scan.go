@@ -186,7 +186,7 @@ func (r *Report) Conclude(v Verdict) {
 	sortFindings(v.Findings)
 	r.Findings = append([]Finding{}, v.Findings...)
 	r.Coverage = append([]Coverage{}, v.Coverage...)
-	r.Level, r.SetBy = level(v.Findings, v.Levels)
+	r.Level, r.SetBy = v.Levels.Level(v.Findings)
 	if !judged(v.Coverage) {
 		r.Level = Unjudged
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"strings"
 
 	"picket/scanner"
@@ -172,6 +173,8 @@ type Posture struct {
 	Level scanner.Level
 	// Detections and Faults count open Detection and Compliance Findings.
 	Detections, Faults int
+	// Access is what the organisation's requirements come to: open, warned, blocked; "" without any.
+	Access string `json:",omitempty"`
 }
 
 // PostureOf counts findings.
@@ -212,6 +215,10 @@ func PostureEvent(m EventMeta, before, after Posture) (Event, error) {
 		now, was := securityLevel(after.Level), securityLevel(before.Level)
 		e.LevelID, e.Level, e.PrevLevelID, e.PrevLevel = now.id, now.name, was.id, was.name
 		e.Message = "Threat level " + before.Level.String() + " to " + after.Level.String()
+		if after.Access != "" || before.Access != "" {
+			e.Message += ", access " + cmp.Or(after.Access, "by no policy")
+			e.Unmapped["access"], e.Unmapped["prev_access"] = after.Access, before.Access
+		}
 		e.Unmapped["level"], e.Unmapped["prev_level"] = after.Level.String(), before.Level.String()
 		e.Unmapped["detections"], e.Unmapped["faults"] = after.Detections, after.Faults
 		return e

@@ -2,23 +2,19 @@ package stepca
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/url"
 	"time"
+
+	"picket/transport/keys"
 )
 
 // request makes a certificate signing request, in PEM, with the names that the token has. The CA
@@ -96,39 +92,14 @@ func hasAccount(leaf *x509.Certificate, account string) bool {
 // renewToken makes the token by which the holder of an expired certificate asks for another
 // (authority.AuthorizeRenewToken): ES256, with the certificates in the header x5cInsecure.
 func renewToken(audience string, chain []*x509.Certificate, key crypto.Signer, now time.Time) (string, error) {
-	public, ok := key.Public().(*ecdsa.PublicKey)
-	if !ok || public.Curve != elliptic.P256() {
-		return "", errors.New("only keys of P-256 can do that")
-	}
 	var certs []string
 	for _, c := range chain {
 		certs = append(certs, base64.StdEncoding.EncodeToString(c.Raw))
 	}
 	var id [16]byte
 	rand.Read(id[:]) // never fails
-	head, err := json.Marshal(map[string]any{"alg": "ES256", "typ": "JWT", "x5cInsecure": certs})
-	if err != nil {
-		return "", err
-	}
-	body, err := json.Marshal(map[string]any{
+	return keys.SignJWS(key, map[string]any{"alg": "ES256", "typ": "JWT", "x5cInsecure": certs}, map[string]any{
 		"iss": "step-ca-client/1.0", "sub": chain[0].Subject.CommonName, "aud": []string{audience}, "jti": hex.EncodeToString(id[:]),
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(),
 	})
-	if err != nil {
-		return "", err
-	}
-	text := base64.RawURLEncoding.EncodeToString(head) + "." + base64.RawURLEncoding.EncodeToString(body)
-	sum := sha256.Sum256([]byte(text))
-	der, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
-	if err != nil {
-		return "", err
-	}
-	var sig struct{ R, S *big.Int }
-	if rest, err := asn1.Unmarshal(der, &sig); err != nil || len(rest) > 0 || sig.R.Sign() < 0 || sig.S.Sign() < 0 || sig.R.BitLen() > 256 || sig.S.BitLen() > 256 {
-		return "", errors.New("the key's signature is none of ECDSA")
-	}
-	raw := make([]byte, 64)
-	sig.R.FillBytes(raw[:32])
-	sig.S.FillBytes(raw[32:])
-	return text + "." + base64.RawURLEncoding.EncodeToString(raw), nil
 }
