@@ -238,7 +238,11 @@ What an organisation decides for its devices is one signed document, ` + "`polic
   device. Reports and the local API stay whole: they are the person's own. A change of the mode asks for a new snapshot. What was
   already waiting to be delivered is sent as it was made.
 * **A policy that was accepted and cannot be read any more**, on a damaged disk, counts as level-only until there is one again.
-* **posture, responses, notifications, uninstall and organisation** are read, checked and shown; nothing in this version acts on them.
+* **posture** makes the device's state open, warned or blocked: [posture.md](posture.md). Which level and how old a scan may be counts where max_level
+  is below high. block_after begins when the requirements are first not met, wipe_after when the device is blocked; both begin anew once they are met.
+  A device looks for updates at least twice within the time that offline gives it.
+* **organisation** is shown to the person, where the enrolment names none.
+* **responses, notifications and uninstall** are read, checked and shown; nothing in this version acts on them.
   Responses are off unless a policy turns them on.
 
 ## Keys
