@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -28,6 +29,12 @@ func TestScripts(t *testing.T) {
 			env.Setenv("CA_URL", ca.URL)
 			env.Setenv("CA_FINGERPRINT", ca.Fingerprint)
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return os.Geteuid() == 0, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"token": func(ts *testscript.TestScript, _ bool, args []string) {

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -143,7 +142,7 @@ func (f *enrolFlags) order(cmd *cobra.Command, args []string) (enrolOrder, error
 		return order, usagef("standard input cannot be both the document and the token")
 	}
 	if len(args) == 1 {
-		d, err := readDocument(cmd.Context(), args[0], cmd.InOrStdin(), linkRoots(args[0]), time.Now)
+		d, err := readDocument(cmd.Context(), args[0], cmd.InOrStdin(), nil, time.Now)
 		if err != nil {
 			return order, err
 		}
@@ -177,14 +176,6 @@ func (f *enrolFlags) order(cmd *cobra.Command, args []string) (enrolOrder, error
 		order.place.Proxy = f.proxy
 	}
 	return order, nil
-}
-
-// linkRoots spares reading the system's authorities where there is no link.
-func linkRoots(from string) *x509.CertPool {
-	if !strings.HasPrefix(from, "https://") {
-		return nil
-	}
-	return publicRoots()
 }
 
 func readToken(name string, stdin io.Reader) (string, error) {

@@ -26,10 +26,37 @@ type enrolDocument struct {
 }
 
 // readDocument reads an enrolment document from a file, a https link, or standard input for "-".
+// In its place there may be a token alone, or a picture with a QR code of a document, a link or a
+// token. roots vouch for links; nil is the system's.
 func readDocument(ctx context.Context, from string, stdin io.Reader, roots *x509.CertPool, now func() time.Time) (enrolDocument, error) {
 	b, err := fetchDocument(ctx, from, stdin, roots, now)
+	if err == nil && isPicture(b) {
+		if b, err = fromPicture(ctx, b, roots, now); isPicture(b) {
+			err = errors.New("a picture behind a QR code")
+		}
+	}
+	if err == nil && len(b) > documentMax {
+		err = fmt.Errorf("it is longer than %d bytes", documentMax)
+	}
 	if err != nil {
 		return enrolDocument{}, fmt.Errorf("reading the enrolment document: %w", err)
+	}
+	return documentIn(b)
+}
+
+// fromPicture gives what a picture's QR code says, or what is behind the link that it is.
+func fromPicture(ctx context.Context, b []byte, roots *x509.CertPool, now func() time.Time) ([]byte, error) {
+	text, err := readQR(b)
+	if err != nil || !strings.HasPrefix(text, "https://") {
+		return []byte(text), err
+	}
+	return downloadDocument(ctx, text, roots, now)
+}
+
+// documentIn makes a document of its text; a token alone is one that says nothing else.
+func documentIn(b []byte) (enrolDocument, error) {
+	if text := strings.TrimSpace(string(b)); isToken(text) {
+		return enrolDocument{Version: enrolmentVersion, Token: text}, nil
 	}
 	d, err := parseDocument(b)
 	if err != nil {
@@ -57,7 +84,7 @@ func parseDocument(b []byte) (enrolDocument, error) {
 
 func fetchDocument(ctx context.Context, from string, stdin io.Reader, roots *x509.CertPool, now func() time.Time) ([]byte, error) {
 	if from == "-" {
-		return readBounded(stdin, documentMax)
+		return readBounded(stdin, pictureMax)
 	}
 	if strings.HasPrefix(from, "https://") {
 		return downloadDocument(ctx, from, roots, now)
@@ -70,7 +97,7 @@ func fetchDocument(ctx context.Context, from string, stdin io.Reader, roots *x50
 		return nil, err
 	}
 	defer f.Close()
-	return readBounded(f, documentMax)
+	return readBounded(f, pictureMax)
 }
 
 func readBounded(r io.Reader, most int64) ([]byte, error) {
@@ -85,6 +112,9 @@ func readBounded(r io.Reader, most int64) ([]byte, error) {
 func downloadDocument(ctx context.Context, link string, roots *x509.CertPool, now func() time.Time) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	if roots == nil {
+		roots = publicRoots()
+	}
 	client := transport.NewClient(transport.Options{Roots: roots, Now: now})
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, link, nil)

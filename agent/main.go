@@ -115,6 +115,7 @@ which checks it could not make.`,
 	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(), indicatorsCommand(),
 		configCommand(), runCommand(), replayCommand(), serviceCommand(), enrolCommand(), unenrolCommand(),
 		statusCommand(), postureCommand(), uiCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
+		setupCommand(), uninstallCommand(),
 		eventsCommand(), reloadCommand(), doctorCommand(), updateCommand(), policyCommand(), publishCommand(),
 		versionCommand(), completionCommand(), manCommand())
 	return root

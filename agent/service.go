@@ -80,12 +80,9 @@ names other folders; what the agent remembers stays.`,
 // placeOf gives the place of this binary with a configuration, both checked: a service that
 // cannot start is not installed.
 func placeOf(file string) (servicePlace, error) {
-	binary, err := os.Executable()
-	if err == nil {
-		binary, err = filepath.EvalSymlinks(binary)
-	}
+	binary, err := ownBinary()
 	if err != nil {
-		return servicePlace{}, fmt.Errorf("finding this program: %w", err)
+		return servicePlace{}, err
 	}
 	if err := checkBinary(binary); err != nil {
 		return servicePlace{}, err
@@ -109,6 +106,18 @@ func placeOf(file string) (servicePlace, error) {
 		p.shared = dir
 	}
 	return p, err
+}
+
+// ownBinary is where this program is, with no link on the way.
+func ownBinary() (string, error) {
+	binary, err := os.Executable()
+	if err == nil {
+		binary, err = filepath.EvalSymlinks(binary)
+	}
+	if err != nil {
+		return "", fmt.Errorf("finding this program: %w", err)
+	}
+	return binary, nil
 }
 
 // serviceControlCommand is start, stop or restart.

@@ -53,7 +53,7 @@ func New(address string, source Source, now func() time.Time, log *slog.Logger) 
 	if err != nil {
 		return nil, fmt.Errorf("the page's address: %w", err)
 	}
-	words, err := loadWords(files)
+	words, err := LoadWords(files)
 	if err != nil {
 		return nil, err
 	}

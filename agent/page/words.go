@@ -21,8 +21,8 @@ const english = "en"
 // Words are the page's own texts in one language, by name. A {0} stands for what is put in.
 type Words map[string]string
 
-// loadWords reads words/*.yaml, a file for each language.
-func loadWords(files embed.FS) (map[string]Words, error) {
+// LoadWords reads words/*.yaml, a file for each language.
+func LoadWords(files embed.FS) (map[string]Words, error) {
 	names, err := fs.Glob(files, "words/*.yaml")
 	if err != nil {
 		return nil, fmt.Errorf("listing the page's words: %w", err)
@@ -44,8 +44,8 @@ func loadWords(files embed.FS) (map[string]Words, error) {
 	return all, nil
 }
 
-// say gives a text with what is put in. Unknown names show as they are, which a test finds.
-func (w Words) say(name string, in ...any) string {
+// Say gives a text with what is put in. Unknown names show as they are, which a test finds.
+func (w Words) Say(name string, in ...any) string {
 	text, ok := w[name]
 	if !ok {
 		return "[" + name + "]"
@@ -58,11 +58,11 @@ func (w Words) say(name string, in ...any) string {
 
 func functions() template.FuncMap {
 	return template.FuncMap{
-		"say":   func(w Words, name string, in ...any) string { return w.say(name, in...) },
+		"say":   func(w Words, name string, in ...any) string { return w.Say(name, in...) },
 		"clean": report.Clean,
 		"time": func(w Words, t time.Time) string {
 			if t.IsZero() {
-				return w.say("never")
+				return w.Say("never")
 			}
 			return t.Local().Format("2006-01-02 15:04")
 		},
@@ -99,9 +99,9 @@ func frame(data map[string]any, name string, title ...string) map[string]any {
 		if page == "" {
 			page = "overview"
 		}
-		nav = append(nav, navItem{path, words.say("nav." + page), data["Page"] == page})
+		nav = append(nav, navItem{path, words.Say("nav." + page), data["Page"] == page})
 	}
-	t := words.say(name)
+	t := words.Say(name)
 	if len(title) > 0 {
 		t = title[0]
 	}
@@ -111,7 +111,7 @@ func frame(data map[string]any, name string, title ...string) map[string]any {
 // sizeText writes bytes as people read them, and nothing for what is not known.
 func sizeText(w Words, n int64) string {
 	if n < 0 {
-		return w.say("unknown")
+		return w.Say("unknown")
 	}
 	f, unit := float64(n), 0
 	units := []string{"B", "kB", "MB", "GB", "TB"}

@@ -1,0 +1,230 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// removal is a file or folder that goes.
+type removal struct {
+	Path string `json:"path"`
+	What string `json:"what"` // service, state, settings, notice, key, manual, program
+}
+
+// farewell is all that uninstalling removes, in order, and what it leaves.
+type farewell struct {
+	system *initSystem // nil where there is no service
+	cfg    Config
+
+	Removes  []removal `json:"removes"`
+	Leaves   []removal `json:"leaves,omitempty"`
+	Enrolled string    `json:"enrolled,omitempty"` // the device's id in the fleet, which it leaves
+	Program  string    `json:"program,omitempty"`  // how the program itself goes, where not by us
+}
+
+// planFarewell looks for everything that Picket has left on this device. purge has the settings go too.
+func planFarewell(c Config, from Origins, system *initSystem, purge bool) (*farewell, error) {
+	f := &farewell{system: system, cfg: c}
+	settings := []string{from.File}
+	if system != nil {
+		definition, found, err := system.installed()
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			f.add("service", append(serviceLinks(*system), system.path)...)
+		}
+		if file := definedConfig(definition); file != "" {
+			settings = append(settings, file)
+		}
+		f.add("service", system.leaves...)
+		f.add("service", kernelDropIn)
+		f.add("notice", autostartFile, motdFile)
+		settings = append(settings, system.own...)
+		f.add("state", system.state, filepath.Dir(settingOf("socket").def))
+	}
+	made, err := stateFiles(c)
+	if err != nil {
+		return nil, err
+	}
+	f.add("state", made...)
+	f.add("manual", manuals()...)
+	slices.Sort(settings)
+	for _, name := range slices.Compact(settings) {
+		switch {
+		case purge:
+			f.add("settings", name)
+		case there(name) && !(name == filepath.Dir(kernelDropIn) && onlyIn(name, kernelDropIn)):
+			f.Leaves = append(f.Leaves, removal{name, "settings"})
+		}
+	}
+	if id, err := loadIdentity(c.StateDir); err == nil {
+		f.Enrolled = id.Device
+	}
+	return f, f.program()
+}
+
+func there(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
+
+// onlyIn tells whether a folder holds one file and nothing else.
+func onlyIn(dir, file string) bool {
+	names, err := os.ReadDir(dir)
+	return err == nil && len(names) == 1 && names[0].Name() == filepath.Base(file)
+}
+
+// add lists what is there and not in a folder that is listed already.
+func (f *farewell) add(what string, names ...string) {
+	for _, name := range names {
+		if there(name) && !slices.ContainsFunc(f.Removes, func(r removal) bool { return within(name, r.Path) }) {
+			f.Removes = append(f.Removes, removal{name, what})
+		}
+	}
+}
+
+// serviceLinks are what enabling the service made.
+func serviceLinks(s initSystem) []string {
+	var out []string
+	for _, pattern := range []string{"/etc/systemd/system/*.wants/" + serviceName + ".service", "/etc/runlevels/*/" + serviceName, "/etc/rc?.d/[SK][0-9][0-9]" + serviceName} {
+		found, _ := filepath.Glob(pattern) // the patterns are right
+		for _, link := range found {
+			if to, err := filepath.EvalSymlinks(link); err == nil && to == s.path {
+				out = append(out, link)
+			}
+		}
+	}
+	return out
+}
+
+// stateFiles are those that the agent makes where the configuration says; the folder may hold more.
+func stateFiles(c Config) ([]string, error) {
+	var out []string
+	for _, pattern := range []string{
+		filepath.Join(globQuote(c.StateDir), storeFile+"*"), filepath.Join(globQuote(c.StateDir), enrolmentName), filepath.Join(globQuote(c.StateDir), enrolmentLock),
+		filepath.Join(globQuote(c.StateDir), keyPrefix+"*"+keySuffix), globQuote(updatesDir(c)), globQuote(c.SinkFile) + "*", globQuote(c.Socket),
+	} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("looking for what the agent made: %w", err)
+		}
+		out = append(out, found...)
+	}
+	return out, nil
+}
+
+// manuals are the manual page and completions where docs/install.md has them put, if they are Picket's.
+func manuals() []string {
+	var out []string
+	for name, mark := range map[string]string{
+		"/usr/local/share/man/man1/picket.1": ".TH", "/etc/bash_completion.d/picket": "bash completion",
+		"/usr/share/bash-completion/completions/picket": "bash completion", "/usr/local/share/zsh/site-functions/_picket": "#compdef picket", "/etc/fish/completions/picket.fish": "fish completion for picket",
+	} {
+		if b, err := readSmall(name); err == nil && bytes.Contains(b[:min(len(b), 400)], []byte(mark)) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// program has the binary go last, unless it is a package manager's to remove or nobody's to keep.
+func (f *farewell) program() error {
+	binary, err := ownBinary()
+	if err != nil {
+		return err
+	}
+	switch {
+	case os.Geteuid() != 0:
+		f.Program = "the program stays, for it is not only this user's: " + binary
+	case within(binary, "/usr/local") || within(binary, "/opt") || within(binary, "/root") || within(binary, "/home"):
+		f.add("program", binary)
+	default:
+		f.Program = "remove the program as it came, with the package manager or by 'rm " + binary + "'"
+	}
+	return nil
+}
+
+// forbids gives the policy that forbids a person to remove Picket, nil for none.
+func forbids(c Config) *Policy {
+	crit, _, err := criteriaNow(c)
+	if err != nil || crit.policy == nil || crit.policy.Uninstall != "forbidden" {
+		return nil
+	}
+	return crit.policy
+}
+
+// contact is whom a policy names for help.
+func (o PolicyOrganisation) contact() string {
+	parts := slices.DeleteFunc([]string{o.Name, o.Email, o.Phone, o.URL}, func(s string) bool { return s == "" })
+	if len(parts) == 0 {
+		return "your organisation, which the policy does not name"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// carryOut removes all that was planned, and says what it did and what it could not. The service
+// stops first, then the device leaves its fleet, and the program goes last.
+func (f *farewell) carryOut(ctx context.Context, say func(format string, args ...any)) (notices []string, err error) {
+	if f.system != nil {
+		if err := f.endService(); err != nil {
+			return nil, err
+		}
+	}
+	var status Status
+	if err := callAPI(ctx, f.cfg.Socket, apiRequest{Op: "status"}, nil, &status); err == nil {
+		return nil, &hinted{fmt.Errorf("an agent still runs, as process %d", status.PID), "stop it first, then run this again"}
+	}
+	if f.Enrolled != "" {
+		id, left, err := enroller{dir: f.cfg.StateDir, now: time.Now}.unenrol(ctx, true)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if left != nil && id != nil {
+			notices = append(notices, fmt.Sprintf("the certificate was not revoked: %v; who runs the CA can revoke it: serial %s", left, id.leaf().SerialNumber))
+		}
+	}
+	var failed []error
+	for _, r := range f.Removes {
+		if err := os.RemoveAll(r.Path); err != nil {
+			failed = append(failed, fmt.Errorf("removing %s: %w", r.Path, err))
+			continue
+		}
+		say("removed %s", r.Path)
+	}
+	for _, r := range f.Removes { // folders that held nothing else
+		for dir := filepath.Dir(r.Path); ours(dir, f.cfg) && os.Remove(dir) == nil; dir = filepath.Dir(dir) {
+			say("removed %s", dir)
+		}
+	}
+	return notices, errors.Join(failed...)
+}
+
+// ours are the folders that were made for Picket alone.
+func ours(dir string, c Config) bool {
+	return filepath.Base(dir) == "picket" && !within(dir, "/home") || dir == filepath.Dir(kernelDropIn) || dir == c.StateDir || dir == filepath.Dir(c.SinkFile) || dir == filepath.Dir(c.Socket)
+}
+
+// endService stops the service and takes its definition away.
+func (f *farewell) endService() error {
+	_, found, err := f.system.installed()
+	if err != nil || !found {
+		return err
+	}
+	if err := f.system.stopped(); err != nil {
+		return &hinted{fmt.Errorf("stopping the service: %w", err), "see what it said with '" + f.system.logs + "'; nothing was removed"}
+	}
+	if err := f.system.uninstall(); err != nil {
+		return fmt.Errorf("removing %s: %w", f.system.path, err)
+	}
+	return nil
+}
