@@ -57,6 +57,10 @@ type apiDeps struct {
 	Posture func() Posture
 	// Token signs the posture, for an audience and with its nonce.
 	Token func(audience, nonce string) (string, error)
+	// Export gives all that is kept, by section.
+	Export func(emit func(exported) error) error
+	// Erase erases the named parts of what is kept, or all that may be.
+	Erase func(parts []string) ([]erased, error)
 	Log   *slog.Logger
 }
 
@@ -73,8 +77,9 @@ type apiRequest struct {
 	Why    string `json:"why,omitempty"`    // ignore
 	Lang   string `json:"lang,omitempty"`   // page: ISO 639-1
 
-	Audience string `json:"audience,omitempty"` // token
-	Nonce    string `json:"nonce,omitempty"`    // token
+	Audience string   `json:"audience,omitempty"` // token
+	Nonce    string   `json:"nonce,omitempty"`    // token
+	Parts    []string `json:"parts,omitempty"`    // erase
 }
 
 // apiLine is a line of an answer. It has one of Item, End and Error; the last line has one of

@@ -39,6 +39,8 @@ func apiOps() map[string]apiOp {
 		"page":      {run: (*apiCall).page},
 		"posture":   {run: (*apiCall).posture},
 		"token":     {acts: true, run: (*apiCall).token},
+		"export":    {acts: true, lists: true, run: (*apiCall).export},
+		"erase":     {acts: true, lists: true, run: (*apiCall).erase},
 	}
 }
 

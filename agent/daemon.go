@@ -85,7 +85,8 @@ type daemon struct {
 	when     schedule
 	probing  *probing
 
-	ear atomic.Pointer[device.Ear] // nil while nobody listens
+	ear  atomic.Pointer[device.Ear] // nil while nobody listens
+	file atomic.Pointer[fileSink]   // that events are delivered to; nil before the first
 
 	scans, looks atomic.Int64 // whole scans, and looks at parts
 	scanning     atomic.Bool  // a whole scan is under way
@@ -202,6 +203,10 @@ func (d *daemon) runShip(ctx context.Context) error {
 	for ctx.Err() == nil {
 		c, id := d.config(), d.member.identity()
 		sink, up := d.sink(c), d.upstream(c)
+		if f, ok := sink.(*fileSink); ok {
+			f.keep = d.retention
+			d.file.Store(f)
+		}
 		part, stop := context.WithCancel(ctx)
 		left := d.member.changed.tell(stop) // another certificate, or another place
 		if d.member.identity() != id {

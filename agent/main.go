@@ -117,6 +117,7 @@ which checks it could not make.`,
 		statusCommand(), postureCommand(), uiCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
 		setupCommand(), uninstallCommand(),
 		eventsCommand(), reloadCommand(), doctorCommand(), updateCommand(), policyCommand(), publishCommand(),
+		privacyCommand(),
 		versionCommand(), completionCommand(), manCommand())
 	return root
 }

@@ -230,7 +230,8 @@ What an organisation decides for its devices is one signed document, ` + "`polic
   status Suppressed upstream, and does not set the level. One that is regraded says what it was. Rows (allow, and rules with match)
   come before whole rules; the first that fits counts. After its last day an entry says nothing. An entry for a rule or a column that
   this device does not have says nothing, and ` + "`policy show`" + ` names it.
-* **intervals, retention** bound the device's own configuration. retention takes effect when the agent starts.
+* **intervals, retention** bound the device's own configuration. Beyond what waits to be delivered, retention bounds what was: the history,
+  networks that the device is no longer on, and the file of delivered events, in steps of an eighth. For what waits it takes effect when the agent starts.
 * **send** is applied where events are made, before they are stored for delivery or shown by ` + "`picket events`" + `:
   with ` + "`no-personal-apps`" + ` the person's own apps (on Android all that did not come with the system, elsewhere what a user installed for
   himself) are neither listed nor named, findings that mention one have neither its name nor evidence, and the identity of a

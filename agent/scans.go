@@ -238,6 +238,9 @@ func (d *daemon) upkeep(r *scanner.Report) {
 		if err := st.Tend(encode); err != nil {
 			return err
 		}
+		if err := d.forgetOld(st); err != nil {
+			return err
+		}
 		if _, err := st.TellLosses(encode); err != nil {
 			return err
 		}

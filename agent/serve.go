@@ -66,6 +66,8 @@ func (d *daemon) apiDeps() apiDeps {
 		Posture: d.postureNow,
 		Token:   d.postureToken,
 		Log:     d.log,
+		Export:  d.export,
+		Erase:   d.erase,
 	}
 }
 
@@ -94,7 +96,8 @@ func (d *daemon) status() Status {
 			s.Packages.Absent, s.Packages.Partial = r.Tables[i].Absent, r.Tables[i].Partial
 		}
 	}
-	s.Updates = updatesState(d.set.Load().criteria, d.clock.wall())
+	crit := d.set.Load().criteria
+	s.Updates, s.Send = updatesState(crit, d.clock.wall()), crit.policy.send()
 	s.LastScan, s.NextScan = d.scanTimes(c)
 	d.storeStatus(&s)
 	s.Enrolment = d.member.state()

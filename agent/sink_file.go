@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +12,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"picket/scanner/report"
 	"picket/store"
 )
 
@@ -26,6 +29,8 @@ const sinkTurns = 8
 type fileSink struct {
 	path string
 	turn int64 // bytes of one file
+	// keep says how long events may stay, and what time it is; nil, and an age of 0, is for as long as there is room.
+	keep func() (age time.Duration, now time.Time)
 
 	mu   sync.Mutex
 	f    *os.File
@@ -42,6 +47,10 @@ func (s *fileSink) Send(_ context.Context, events []store.Event) Receipt {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var done Receipt
+	if err := s.expireLocked(); err != nil {
+		done.Err = errors.Join(err, s.close())
+		return done
+	}
 	for len(events) > 0 {
 		n, err := s.some(events)
 		if err != nil {
@@ -93,6 +102,11 @@ func (s *fileSink) ready(need int) error {
 	if s.size == 0 || s.size+int64(need) <= s.turn {
 		return nil
 	}
+	return s.next()
+}
+
+// next turns the file and begins another.
+func (s *fileSink) next() error {
 	if err := s.close(); err != nil {
 		return err
 	}
@@ -104,11 +118,74 @@ func (s *fileSink) ready(need int) error {
 	return s.open()
 }
 
-func (s *fileSink) name(turn int) string {
+func (s *fileSink) name(turn int) string { return turnName(s.path, turn) }
+
+// turnName is the name of a turn of a file: 0 is the one that is written.
+func turnName(path string, turn int) string {
 	if turn == 0 {
-		return s.path
+		return path
 	}
-	return s.path + "." + strconv.Itoa(turn)
+	return path + "." + strconv.Itoa(turn)
+}
+
+// expire turns a file that began an eighth of the age ago, and removes what has nothing in it that is
+// younger than half of it: where it is called often enough, all that is older than the age is gone.
+func (s *fileSink) expire() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.expireLocked()
+}
+
+func (s *fileSink) expireLocked() error {
+	if s.keep == nil {
+		return nil
+	}
+	age, now := s.keep()
+	if age <= 0 {
+		return nil
+	}
+	for i := 1; i < sinkTurns; i++ {
+		if _, last := eventTimes(s.name(i)); last.IsZero() || last.After(now.Add(-age/2)) {
+			continue
+		}
+		if err := os.Remove(s.name(i)); err != nil {
+			return fmt.Errorf("removing events that may not stay: %w", err)
+		}
+	}
+	if first, _ := eventTimes(s.path); first.IsZero() || first.After(now.Add(-age/8)) {
+		return nil
+	}
+	return s.next()
+}
+
+// eventTimes is when the first and the last event of a file were; zero where that cannot be told.
+func eventTimes(name string) (first, last time.Time) {
+	f, err := openPlain(name)
+	if err != nil {
+		return first, last
+	}
+	defer f.Close()
+	b := make([]byte, 2*report.MaxEvent)
+	n, _ := f.ReadAt(b, 0) // what is not there has no time
+	line, _, _ := bytes.Cut(b[:n], []byte("\n"))
+	first = eventTime(line)
+	info, err := f.Stat()
+	if err != nil {
+		return first, last
+	}
+	n, _ = f.ReadAt(b, max(0, info.Size()-int64(len(b))))
+	end := bytes.TrimSuffix(b[:n], []byte("\n"))
+	return first, eventTime(end[bytes.LastIndexByte(end, '\n')+1:])
+}
+
+func eventTime(line []byte) time.Time {
+	var e struct {
+		Time int64 `json:"time"`
+	}
+	if json.Unmarshal(line, &e) != nil || e.Time == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(e.Time)
 }
 
 // same tells whether the open file is still the one of that name.

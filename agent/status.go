@@ -26,6 +26,7 @@ type Status struct {
 	Packages   InventoryState `json:"packages"`
 	Enrolment  EnrolmentState `json:"enrolment"`
 	Updates    UpdateState    `json:"updates"`
+	Send       string         `json:"send"` // what leaves the device: full, no-personal-apps, level-only
 	Outbox     OutboxState    `json:"outbox"`
 	Store      StoreState     `json:"store"`
 	Warnings   []Warning      `json:"warnings"`

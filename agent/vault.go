@@ -61,6 +61,23 @@ func (v *vault) close() error {
 	return st.Close()
 }
 
+// rewrite writes the store's file anew, without what was deleted.
+func (v *vault) rewrite() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.st == nil {
+		return fmt.Errorf("%w: %w", errNoStore, v.why)
+	}
+	err := v.st.Close()
+	if err == nil {
+		err = store.Rewrite(filepath.Join(v.dir, storeName), v.opts)
+	}
+	if v.reopen(); v.why != nil {
+		v.complain(v.why)
+	}
+	return errors.Join(err, v.why)
+}
+
 // reopen wants mu.
 func (v *vault) reopen() {
 	v.tried = v.opts.Uptime()

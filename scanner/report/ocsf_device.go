@@ -104,7 +104,14 @@ type DeviceState struct {
 	Coverage []scanner.Coverage
 }
 
-type ocsfPlain struct{ ocsfHead }
+type (
+	ocsfPlain struct{ ocsfHead }
+	// ocsfReason is why some rules were not checked.
+	ocsfReason struct {
+		Why   string   `json:"why"`
+		Rules []string `json:"rules"`
+	}
+)
 
 // DeviceEvent encodes the device and its threat level as Device Inventory Info.
 func DeviceEvent(m EventMeta, s DeviceState) (Event, error) {
@@ -139,14 +146,10 @@ func coverageRest(c *clipper, cs []scanner.Coverage, rest map[string]any) {
 		counts[o.String()] = n
 	}
 	rest["rules"] = counts
-	type reason struct {
-		Why   string   `json:"why"`
-		Rules []string `json:"rules"`
-	}
-	var list []reason
+	var list []ocsfReason
 	groups := unknowns(cs)
 	for _, u := range groups[:c.list(len(groups), 4)] {
-		list = append(list, reason{c.text(u.Why, 1), u.Rules[:min(len(u.Rules), 16*c.lists)]})
+		list = append(list, ocsfReason{c.text(u.Why, 1), u.Rules[:min(len(u.Rules), 16*c.lists)]})
 	}
 	if list != nil {
 		rest["not_checked"] = list
