@@ -194,7 +194,7 @@ func keptThings(c Config) []keptThing {
 		{"networks", "networks that the device was on: a keyed hash of the name, gateways, name servers, times", db,
 			fmt.Sprintf("the last %d; not longer than a policy's retention after the device was last on them", facts.MaxNetworks), report.FieldsOf(facts.NetworkSeen{}), "networks"},
 		{"network-probe", "what the host of network_probe proved in networks so far", db, fmt.Sprintf("the last %d hosts", keepHosts), report.FieldsOf(probeMemory{}), "networks"},
-		{"notes", "the agent's own: its random id, when it last ran, the last level, and keys that keep hashes from being guessed", db, "replaced as they change", nil,
+		{"notes", "the agent's own: its random id, when it last ran, the last level, since when requirements are not met, and keys that keep hashes from being guessed", db, "replaced as they change", nil,
 			"'picket service uninstall --purge'"},
 		{"delivered", "events that were delivered", "sink_file: " + c.SinkFile, formatSize(c.SinkSize) + " at most, the newest; no longer than a policy's retention", nil, "delivered"},
 		{"enrolment", "the organisation, the work account, the device's certificate and its key", c.StateDir, "until 'picket unenrol'", report.FieldsOf(enrolment{}), "'picket unenrol'"},
