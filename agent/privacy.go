@@ -182,7 +182,7 @@ type keptThing struct {
 }
 
 func keptThings(c Config) []keptThing {
-	db, rescan := "store", "the next scan makes it anew; 'picket service uninstall --purge' removes all"
+	db, rescan := "store", "the next scan makes it anew; 'picket uninstall --purge' removes all"
 	return []keptThing{
 		{"findings", "open findings with their evidence", db, "until they are resolved; 10,000 at most", report.FieldsOf(scanner.Finding{}), rescan},
 		{"packages", "the last inventory", db, "until the next one; 100,000 at most", report.FieldsOf(facts.Package{}), rescan},
@@ -195,7 +195,7 @@ func keptThings(c Config) []keptThing {
 			fmt.Sprintf("the last %d; not longer than a policy's retention after the device was last on them", facts.MaxNetworks), report.FieldsOf(facts.NetworkSeen{}), "networks"},
 		{"network-probe", "what the host of network_probe proved in networks so far", db, fmt.Sprintf("the last %d hosts", keepHosts), report.FieldsOf(probeMemory{}), "networks"},
 		{"notes", "the agent's own: its random id, when it last ran, the last level, since when requirements are not met, and keys that keep hashes from being guessed", db, "replaced as they change", nil,
-			"'picket service uninstall --purge'"},
+			"'picket uninstall --purge'"},
 		{"delivered", "events that were delivered", "sink_file: " + c.SinkFile, formatSize(c.SinkSize) + " at most, the newest; no longer than a policy's retention", nil, "delivered"},
 		{"enrolment", "the organisation, the work account, the device's certificate and its key", c.StateDir, "until 'picket unenrol'", report.FieldsOf(enrolment{}), "'picket unenrol'"},
 		{"updates", "signed rules, indicators and policy; nothing of the device", updatesDir(c), "until newer ones come", nil, "'picket unenrol'"},
