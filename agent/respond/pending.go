@@ -1,0 +1,244 @@
+package respond
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// wipe takes a wipe from one stage to the next: announced, confirmed, begun, ended.
+func (r *Responder) wipe(ctx context.Context, s Situation, passed time.Duration) (next time.Duration, err error) {
+	r.mu.Lock()
+	p := r.state.Wipe
+	switch {
+	case p == nil && r.may(s) && s.WipeDue:
+		next, err = r.announce(s)
+	case p == nil:
+		next = forever
+	case !p.Ended.IsZero():
+		next, err = forever, r.forget(s)
+	case !p.Begun.IsZero():
+		r.mu.Unlock()
+		return r.carryOn(ctx, s)
+	default:
+		if why := r.withdrawn(s); why != "" {
+			err = r.cancel("", why)
+			break
+		}
+		next, err = r.await(s, passed)
+		if err == nil && next == 0 {
+			if err = r.begin(s); err == nil {
+				r.mu.Unlock()
+				return r.carryOn(ctx, s)
+			}
+		}
+	}
+	r.mu.Unlock()
+	if err != nil {
+		next = retryHook
+	}
+	return next, err
+}
+
+// may tells whether both policy and device allow a wipe.
+func (r *Responder) may(s Situation) bool {
+	return s.Wipe && s.Declared != nil && s.Declared.Wipe != nil
+}
+
+// announce wants mu, as all that follow do.
+func (r *Responder) announce(s Situation) (next time.Duration, err error) {
+	id, err := r.newID()
+	if err != nil {
+		return 0, err
+	}
+	w := s.Declared.Wipe
+	p := &Pending{ID: id, Why: s.Why, Declared: s.Declared.Digest, Announced: s.Now.UTC().Truncate(time.Millisecond), Delay: time.Duration(w.Delay), Confirm: w.Confirm, Steps: w.steps()}
+	r.state.Wipe, r.saved = p, 0
+	if err := r.save(); err != nil {
+		r.state.Wipe = nil
+		return 0, err
+	}
+	how := "once a policy confirms it by this id"
+	if p.Confirm == ByDevice {
+		how = "once another whole scan comes to the same"
+	}
+	return p.Delay, r.record.add(Entry{At: s.Now, What: WipeAnnounced, Wipe: id, Begin: p.Earliest(s.Now), Steps: p.Steps,
+		Text: fmt.Sprintf("work data is to be removed after %v, %s: %s", p.Delay, how, s.Why)})
+}
+
+// withdrawn says why a wipe that was announced is not to be.
+func (r *Responder) withdrawn(s Situation) string {
+	switch {
+	case !s.Wipe:
+		return "the policy does not allow it any more"
+	case s.Declared == nil || s.Declared.Wipe == nil:
+		return "the device does not declare work data any more"
+	case !s.WipeDue:
+		return "the device does not call for it any more"
+	case s.Declared.Digest != r.state.Wipe.Declared:
+		return "what the device declares has changed"
+	}
+	return ""
+}
+
+func (r *Responder) cancel(by, why string) error {
+	id := r.state.Wipe.ID
+	r.state.Wipe = nil
+	return errors.Join(r.save(), r.record.add(Entry{At: r.now, What: WipeCancelled, Wipe: id, By: by, Text: "no work data is removed: " + why}))
+}
+
+// await counts the delay and looks for the confirmation. 0 is that the wipe may begin.
+func (r *Responder) await(s Situation, passed time.Duration) (next time.Duration, err error) {
+	p := r.state.Wipe
+	p.Waited = min(p.Delay, p.Waited+passed)
+	by := ""
+	switch {
+	case p.Confirmed != "":
+	case slices.Contains(s.Confirmed, p.ID): // counts whoever is asked
+		by = "the organisation's policy"
+	case p.Confirm == ByDevice && s.Scanned.After(p.Announced):
+		by = "a second scan"
+	}
+	if by != "" {
+		if err := r.confirm(by); err != nil {
+			return 0, err
+		}
+	}
+	if p.Waited-r.saved >= saveWaited || p.Waited == p.Delay && r.saved < p.Delay {
+		if err := r.save(); err != nil {
+			return 0, err
+		}
+		r.saved = p.Waited
+	}
+	switch {
+	case p.Waited < p.Delay:
+		return min(p.Delay-p.Waited, saveWaited), nil
+	case p.Confirmed == "":
+		return forever, nil // a policy or a scan wakes us
+	}
+	return 0, nil
+}
+
+func (r *Responder) confirm(by string) error {
+	p := r.state.Wipe
+	p.Confirmed = by
+	if err := r.save(); err != nil {
+		p.Confirmed = ""
+		return err
+	}
+	return r.record.add(Entry{At: r.now, What: WipeConfirmed, Wipe: p.ID, By: by, Text: "the removal of work data is confirmed by " + by})
+}
+
+func (r *Responder) begin(s Situation) error {
+	p := r.state.Wipe
+	p.Begun = s.Now.UTC().Truncate(time.Millisecond)
+	p.Steps = s.Declared.Wipe.steps()
+	if err := r.save(); err != nil {
+		p.Begun = time.Time{}
+		return err
+	}
+	r.resumed, r.ranWipe = true, s.Boot-retryWipe
+	return r.record.add(Entry{At: s.Now, What: WipeBegun, Wipe: p.ID, Text: "work data is being removed: " + p.Why})
+}
+
+// forget lets an ended wipe go once the device no longer calls for one; until then it is not
+// done again.
+func (r *Responder) forget(s Situation) error {
+	if s.WipeDue {
+		return nil
+	}
+	r.state.Wipe = nil
+	return r.save()
+}
+
+// carryOn does what is left of a wipe that was begun: it is finished, whatever the posture says
+// by then, since half of the data is of no use to anybody. Only a policy that no longer allows it
+// stops it. It does not hold mu while it works.
+func (r *Responder) carryOn(ctx context.Context, s Situation) (next time.Duration, err error) {
+	if wait := retryWipe - (s.Boot - r.ranWipe); r.resumed && wait > 0 {
+		return wait, nil
+	}
+	p := r.State().Wipe
+	if !r.may(s) {
+		return forever, r.end(s, p, WipeIncomplete, "it was stopped: policy and device no longer both allow it")
+	}
+	if !r.resumed {
+		r.resumed = true
+		if err := r.note(Entry{At: s.Now, What: WipeResumed, Wipe: p.ID, Text: "the removal of work data was cut off, and goes on"}); err != nil {
+			return retryHook, err
+		}
+	}
+	r.ranWipe = s.Boot
+	err = carryOut(ctx, s.Declared.Wipe, p.Steps, r.keep, func() error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.state.Wipe.Steps = slices.Clone(p.Steps)
+		return r.save()
+	})
+	if err != nil {
+		return retryWipe, err
+	}
+	bad := 0
+	for i := range p.Steps {
+		if !p.Steps[i].over() {
+			return retryWipe, fmt.Errorf("removing work data: %s %s: %s", p.Steps[i].Kind, p.Steps[i].Name, p.Steps[i].Error)
+		}
+		if p.Steps[i].State == StepFailed {
+			bad++
+		}
+	}
+	if bad > 0 {
+		return forever, r.end(s, p, WipeIncomplete, fmt.Sprintf("%d of %d steps failed", bad, len(p.Steps)))
+	}
+	return forever, r.end(s, p, WipeDone, "all that was declared is gone")
+}
+
+func (r *Responder) end(s Situation, p *Pending, what, text string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.record.add(Entry{At: s.Now, What: what, Wipe: p.ID, Text: "removal of work data: " + text, Steps: p.Steps}); err != nil {
+		return err
+	}
+	r.state.Wipe.Ended = s.Now.UTC().Truncate(time.Millisecond)
+	return r.save()
+}
+
+func (r *Responder) note(e Entry) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.record.add(e)
+}
+
+// ErrNoWipe is that there is no such wipe that could still be cancelled or confirmed.
+var ErrNoWipe = errors.New("no such wipe waits")
+
+// Cancel calls a wipe off that has not begun. While the device still calls for one, another is
+// announced, with its whole delay.
+func (r *Responder) Cancel(id, by, why string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.waits(id) {
+		return ErrNoWipe
+	}
+	return r.cancel(by, why)
+}
+
+// Approve confirms a wipe in the organisation's place. It still waits for its delay.
+func (r *Responder) Approve(id, by string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.waits(id) {
+		return ErrNoWipe
+	}
+	if r.state.Wipe.Confirmed != "" {
+		return nil
+	}
+	return r.confirm(by)
+}
+
+func (r *Responder) waits(id string) bool {
+	p := r.state.Wipe
+	return p != nil && p.ID == id && p.Begun.IsZero()
+}
