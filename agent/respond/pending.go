@@ -24,7 +24,7 @@ func (r *Responder) wipe(ctx context.Context, s Situation, passed time.Duration)
 		return r.carryOn(ctx, s)
 	default:
 		if why := r.withdrawn(s); why != "" {
-			err = r.cancel("", why)
+			next, err = 0, r.cancel("", why)
 			break
 		}
 		next, err = r.await(s, passed)
@@ -55,17 +55,17 @@ func (r *Responder) announce(s Situation) (next time.Duration, err error) {
 	}
 	w := s.Declared.Wipe
 	p := &Pending{ID: id, Why: s.Why, Declared: s.Declared.Digest, Announced: s.Now.UTC().Truncate(time.Millisecond), Delay: time.Duration(w.Delay), Confirm: w.Confirm, Steps: w.steps()}
-	r.state.Wipe, r.saved = p, 0
-	if err := r.save(); err != nil {
-		r.state.Wipe = nil
-		return 0, err
-	}
 	how := "once a policy confirms it by this id"
 	if p.Confirm == ByDevice {
 		how = "once another whole scan comes to the same"
 	}
-	return p.Delay, r.record.add(Entry{At: s.Now, What: WipeAnnounced, Wipe: id, Begin: p.Earliest(s.Now), Steps: p.Steps,
+	err = r.record.add(Entry{At: s.Now, What: WipeAnnounced, Wipe: id, Begin: p.Earliest(s.Now), Steps: p.Steps,
 		Text: fmt.Sprintf("work data is to be removed after %v, %s: %s", p.Delay, how, s.Why)})
+	if err != nil {
+		return 0, err
+	}
+	r.state.Wipe, r.saved = p, 0
+	return min(p.Delay, saveWaited), r.save()
 }
 
 // withdrawn says why a wipe that was announced is not to be.
@@ -84,9 +84,11 @@ func (r *Responder) withdrawn(s Situation) string {
 }
 
 func (r *Responder) cancel(by, why string) error {
-	id := r.state.Wipe.ID
+	if err := r.record.add(Entry{At: r.now, What: WipeCancelled, Wipe: r.state.Wipe.ID, By: by, Text: "no work data is removed: " + why}); err != nil {
+		return err
+	}
 	r.state.Wipe = nil
-	return errors.Join(r.save(), r.record.add(Entry{At: r.now, What: WipeCancelled, Wipe: id, By: by, Text: "no work data is removed: " + why}))
+	return r.save()
 }
 
 // await counts the delay and looks for the confirmation. 0 is that the wipe may begin.
@@ -123,24 +125,25 @@ func (r *Responder) await(s Situation, passed time.Duration) (next time.Duration
 
 func (r *Responder) confirm(by string) error {
 	p := r.state.Wipe
-	p.Confirmed = by
-	if err := r.save(); err != nil {
-		p.Confirmed = ""
+	if err := r.record.add(Entry{At: r.now, What: WipeConfirmed, Wipe: p.ID, By: by, Text: "the removal of work data is confirmed by " + by}); err != nil {
 		return err
 	}
-	return r.record.add(Entry{At: r.now, What: WipeConfirmed, Wipe: p.ID, By: by, Text: "the removal of work data is confirmed by " + by})
+	p.Confirmed = by
+	return r.save()
 }
 
 func (r *Responder) begin(s Situation) error {
 	p := r.state.Wipe
-	p.Begun = s.Now.UTC().Truncate(time.Millisecond)
-	p.Steps = s.Declared.Wipe.steps()
+	if err := r.record.add(Entry{At: s.Now, What: WipeBegun, Wipe: p.ID, Text: "work data is being removed: " + p.Why}); err != nil {
+		return err
+	}
+	p.Begun, p.Steps = s.Now.UTC().Truncate(time.Millisecond), s.Declared.Wipe.steps()
+	r.resumed, r.ranWipe = true, s.Boot-retryWipe
 	if err := r.save(); err != nil {
 		p.Begun = time.Time{}
 		return err
 	}
-	r.resumed, r.ranWipe = true, s.Boot-retryWipe
-	return r.record.add(Entry{At: s.Now, What: WipeBegun, Wipe: p.ID, Text: "work data is being removed: " + p.Why})
+	return nil
 }
 
 // forget lets an ended wipe go once the device no longer calls for one; until then it is not
@@ -161,8 +164,11 @@ func (r *Responder) carryOn(ctx context.Context, s Situation) (next time.Duratio
 		return wait, nil
 	}
 	p := r.State().Wipe
+	if !s.Wipe {
+		return forever, r.end(s, p, WipeIncomplete, "it was stopped: the policy does not allow it any more")
+	}
 	if !r.may(s) {
-		return forever, r.end(s, p, WipeIncomplete, "it was stopped: policy and device no longer both allow it")
+		return retryWipe, errors.New("removing work data: it was begun, and there is no declaration of it any more")
 	}
 	if !r.resumed {
 		r.resumed = true
@@ -216,9 +222,10 @@ var ErrNoWipe = errors.New("no such wipe waits")
 
 // Cancel calls a wipe off that has not begun. While the device still calls for one, another is
 // announced, with its whole delay.
-func (r *Responder) Cancel(id, by, why string) error {
+func (r *Responder) Cancel(now time.Time, id, by, why string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.now = now
 	if !r.waits(id) {
 		return ErrNoWipe
 	}
@@ -226,9 +233,10 @@ func (r *Responder) Cancel(id, by, why string) error {
 }
 
 // Approve confirms a wipe in the organisation's place. It still waits for its delay.
-func (r *Responder) Approve(id, by string) error {
+func (r *Responder) Approve(now time.Time, id, by string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.now = now
 	if !r.waits(id) {
 		return ErrNoWipe
 	}
