@@ -57,6 +57,10 @@ type apiDeps struct {
 	Posture func() Posture
 	// Token signs the posture, for an audience and with its nonce.
 	Token func(audience, nonce string) (string, error)
+	// Responses says how responses stand.
+	Responses func() ResponseState
+	// Decide cancels or approves a wipe that waits.
+	Decide func(cancel bool, id, by, why string) error
 	// Export gives all that is kept, by section.
 	Export func(emit func(exported) error) error
 	// Erase erases the named parts of what is kept, or all that may be.
@@ -72,9 +76,9 @@ type apiRequest struct {
 	Follow bool   `json:"follow,omitempty"` // events
 	Limit  int    `json:"limit,omitempty"`  // history
 	Since  string `json:"since,omitempty"`  // history: RFC 3339
-	Key    string `json:"key,omitempty"`    // history, ignore, unignore
+	Key    string `json:"key,omitempty"`    // history, ignore, unignore; cancel, approve: the wipe's id
 	For    string `json:"for,omitempty"`    // ignore: a duration as in the configuration
-	Why    string `json:"why,omitempty"`    // ignore
+	Why    string `json:"why,omitempty"`    // ignore, cancel
 	Lang   string `json:"lang,omitempty"`   // page: ISO 639-1
 
 	Audience string   `json:"audience,omitempty"` // token

@@ -39,6 +39,9 @@ func apiOps() map[string]apiOp {
 		"page":      {run: (*apiCall).page},
 		"posture":   {run: (*apiCall).posture},
 		"token":     {acts: true, run: (*apiCall).token},
+		"responses": {run: (*apiCall).responses},
+		"cancel":    {acts: true, run: (*apiCall).decide},
+		"approve":   {acts: true, run: (*apiCall).decide},
 		"export":    {acts: true, lists: true, run: (*apiCall).export},
 		"erase":     {acts: true, lists: true, run: (*apiCall).erase},
 	}

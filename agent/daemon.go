@@ -78,6 +78,7 @@ type daemon struct {
 	member   *membership
 	page     *pageHost
 	access   *access
+	respond  *responding
 	feed     feed
 	reloads  reloads
 	set      atomic.Pointer[settled]
@@ -114,7 +115,7 @@ func newDaemon(m machine) (*daemon, error) {
 	warn := newWarnings(m.log, m.clock.wall)
 	d := &daemon{machine: m, started: m.clock.wall(), warn: warn, calendar: &calendar{clock: m.clock, built: m.built}, todo: newBacklog(m.clock), stock: make(chan struct{}, 1), ledger: newLedger(m.usage), budget: newBudget(c.CPUBudget, m.clock.awake)}
 	d.when.chance = m.chance
-	d.page, d.access = &pageHost{wake: make(chan struct{}, 1)}, newAccess()
+	d.page, d.access, d.respond = &pageHost{wake: make(chan struct{}, 1)}, newAccess(), newResponding()
 	d.set.Store(&settled{local, c, from, crit})
 	d.lostUpdates(lost)
 	d.judging = &judging{open: m.open, inputs: inputs{}, collectors: facts.Collectors(), now: d.calendar.now, meter: d.ledger.meter}

@@ -82,6 +82,14 @@ type PolicyPosture struct {
 type PolicyResponses struct {
 	Block bool `key:"block" json:"block" doc:"block access, by the device's hook"`
 	Wipe  bool `key:"wipe" json:"wipe" doc:"remove work data; needs block and posture.wipe\\_after"`
+	// Confirmed are wipes that devices have announced and that are meant.
+	Confirmed []PolicyWipe `key:"confirmed" json:"confirmed,omitempty" doc:"wipes that devices have announced, and that are to be done"`
+}
+
+// PolicyWipe confirms one wipe.
+type PolicyWipe struct {
+	ID  string `key:"wipe" kind:"wipe" need:"yes" json:"wipe" doc:"its id, as the device's event wipe-announced has it"`
+	Why string `key:"why" kind:"text" need:"yes" json:"why" doc:"reason, for people"`
 }
 
 // PolicyNotifications say when the person is told.

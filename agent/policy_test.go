@@ -52,7 +52,7 @@ func TestPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if least.Send != sendFull || least.Responses != (PolicyResponses{}) || least.Posture.MaxLevel != "high" || least.Uninstall != "allowed" || least.Intervals.Update != updateInterval {
+	if least.Send != sendFull || !reflect.DeepEqual(least.Responses, PolicyResponses{}) || least.Posture.MaxLevel != "high" || least.Uninstall != "allowed" || least.Intervals.Update != updateInterval {
 		t.Errorf("the least policy is %+v", least)
 	}
 	c := Config{ScanInterval: 6 * time.Hour, SampleInterval: 0, SnapshotInterval: day, OutboxAge: 90 * day}
@@ -176,7 +176,7 @@ func policyTables(b *bytes.Buffer, t reflect.Type, path string) {
 
 func policyWants(f reflect.StructField) string {
 	kinds := map[string]string{"text": "text of at most 300 bytes", "email": "address", "url": "https address", "phone": "number", "age": "age1...", "clock": "HH:MM",
-		"rule": "OS-030", "date": "YYYY-MM-DD", "severity": "info, low, medium, high, critical"}
+		"rule": "OS-030", "wipe": "16 digits", "date": "YYYY-MM-DD", "severity": "info, low, medium, high, critical"}
 	kind := f.Tag.Get("kind")
 	switch {
 	case f.Type.Kind() == reflect.Bool:

@@ -26,6 +26,10 @@ func structRows(v reflect.Value, path string) (out [][2]string) {
 			for _, a := range x {
 				out = append(out, [2]string{"allow " + a.Rule, overrideText("off", a.Match, a.Why, a.Expires)})
 			}
+		case []PolicyWipe:
+			for _, w := range x {
+				out = append(out, [2]string{"wipe " + w.ID, "confirmed: " + w.Why})
+			}
 		default:
 			if v.Field(i).Kind() == reflect.Struct {
 				out = append(out, structRows(v.Field(i), key)...)

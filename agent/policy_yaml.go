@@ -210,6 +210,7 @@ var (
 	phonePattern = regexp.MustCompile(`^\+?[0-9][0-9 ()/.-]{2,30}$`)
 	agePattern   = regexp.MustCompile(`^age1[02-9ac-hj-np-z]{58}$`)
 	clockPattern = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
+	wipePattern  = regexp.MustCompile(`^[0-9a-f]{16}$`)
 	rulePattern  = regexp.MustCompile(`^(APP|OS|CFG|NET|AGT)-[0-9]{3}[a-z]?$`)
 )
 
@@ -241,6 +242,7 @@ var policyKinds = map[string]func(string) string{
 	"phone": func(s string) string { return unless(phonePattern, s, "is no number such as +31 20 123 4567") },
 	"age":   func(s string) string { return unless(agePattern, s, "is no age key such as age1...") },
 	"clock": func(s string) string { return unless(clockPattern, s, "is no time such as 22:00") },
+	"wipe":  func(s string) string { return unless(wipePattern, s, "is no wipe's id such as 3f9a0c51d2e47b86") },
 	"rule":  func(s string) string { return unless(rulePattern, s, "is no rule's id such as OS-030") },
 	"date": func(s string) string {
 		if _, err := time.Parse(time.DateOnly, s); err != nil {
@@ -268,6 +270,7 @@ func (l *policyLoad) agree(p *Policy) {
 		{"intervals.scan_max", p.Intervals.ScanMax > 0 && p.Intervals.ScanMin > p.Intervals.ScanMax, "intervals.scan_max is less than scan_min"},
 		{"responses.wipe", p.Responses.Wipe && !p.Responses.Block, "responses.wipe needs responses.block"},
 		{"responses.wipe", p.Responses.Wipe && p.Posture.WipeAfter == 0, "responses.wipe needs posture.wipe_after"},
+		{"responses.confirmed", len(p.Responses.Confirmed) > 0 && !p.Responses.Wipe, "responses.confirmed needs responses.wipe"},
 		{"posture.wipe_after", p.Posture.WipeAfter > 0 && p.Posture.WipeAfter < p.Posture.BlockAfter, "posture.wipe_after is less than block_after"},
 		{"notifications", (p.Notifications.From == "") != (p.Notifications.To == ""), "notifications: quiet hours need both quiet_from and quiet_to"},
 	} {

@@ -62,12 +62,14 @@ func (d *daemon) apiDeps() apiDeps {
 			d.member.rouse()
 			return d.member.state(), err
 		},
-		Page:    d.openPage,
-		Posture: d.postureNow,
-		Token:   d.postureToken,
-		Log:     d.log,
-		Export:  d.export,
-		Erase:   d.erase,
+		Page:      d.openPage,
+		Posture:   d.postureNow,
+		Token:     d.postureToken,
+		Log:       d.log,
+		Responses: d.responseState,
+		Decide:    d.decideWipe,
+		Export:    d.export,
+		Erase:     d.erase,
 	}
 }
 

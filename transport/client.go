@@ -105,6 +105,11 @@ func newResolver(servers []netip.AddrPort) *net.Resolver {
 	}
 }
 
+// Lookup gives the addresses of a host, as a client with these options finds them.
+func (o Options) Lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	return newResolver(o.Resolvers).LookupNetIP(ctx, "ip", host)
+}
+
 // NewUnverifiedClient makes a client that takes any server for the right one. It is for fetching
 // what is then held against a digest that is known already, and for nothing else.
 func NewUnverifiedClient(o Options) *http.Client {

@@ -2,6 +2,7 @@ package respond
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -81,7 +82,7 @@ func newHook(t *testing.T) *device {
 echo "$PICKET_ACCESS $(cat) $PICKET_KEEP" >>%[1]s/ran
 `, d.dir))
 	d.declare(fmt.Sprintf("format: picket.responses/1\nblock: {hook: [%s]}\n", hook))
-	d.s.Access, d.s.WipeDue, d.s.Posture, d.s.Keep = Open, false, []byte(`{"state":"x"}`), []string{"up.example:443"}
+	d.s.Access, d.s.WipeDue, d.s.Posture, d.s.Keep = Open, false, []byte(`{"state":"x"}`), func(context.Context) ([]string, error) { return []string{"192.0.2.1:443"}, nil }
 	return d
 }
 
@@ -96,7 +97,7 @@ func (d *device) ran() string {
 	var out []string
 	for line := range strings.Lines(string(b)) {
 		access, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if rest != `{"state":"x"} up.example:443` {
+		if want := map[bool]string{true: " 192.0.2.1:443"}[access == Blocked]; rest != `{"state":"x"}`+want {
 			d.t.Errorf("it was told %q", rest)
 		}
 		out = append(out, access)
@@ -181,4 +182,24 @@ func TestHookIsTriedAgain(t *testing.T) {
 	d.after(time.Hour)
 	d.wantRan("blocked")
 	d.wantTold("hook-failed, hook-applied")
+}
+
+// TestNothingIsBlockedWhileTheWayToTheUpstreamIsUnknown: the agent must not lock itself out.
+func TestNothingIsBlockedWhileTheWayToTheUpstreamIsUnknown(t *testing.T) {
+	t.Parallel()
+	d := newHook(t)
+	d.after(0)
+	good := d.s.Keep
+	d.s.Access, d.s.Keep = Blocked, func(context.Context) ([]string, error) { return nil, errors.New("no such host") }
+	d.s.Boot += time.Minute
+	if next, err := d.r.Look(t.Context(), d.s); err == nil || next != retryHook {
+		t.Errorf("next after %v: %v", next, err)
+	}
+	d.wantRan("open")
+	d.s.Keep = good
+	d.after(retryHook)
+	d.wantRan("blocked")
+	d.s.Access, d.s.Keep = Open, func(context.Context) ([]string, error) { return nil, errors.New("no such host") }
+	d.after(time.Minute) // opening does not hang on it
+	d.wantRan("open")
 }

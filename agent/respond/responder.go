@@ -49,7 +49,9 @@ type Situation struct {
 	Confirmed   []string // ids of wipes that it names
 
 	Declared *Declaration // what the device declares; nil for nothing
-	Keep     []string     // host:port of what the agent must reach
+	// Keep gives the addresses and ports of what the agent must reach, which no hook may block.
+	// Where they are not known nothing is blocked. Nil is none.
+	Keep func(context.Context) ([]string, error)
 }
 
 // State is what outlives the process.
@@ -223,7 +225,16 @@ func (r *Responder) hook(ctx context.Context, s Situation) (next time.Duration, 
 	case since < time.Duration(b.Repeat):
 		return time.Duration(b.Repeat) - since, nil
 	}
-	out, err := Run(ctx, b.Hook, time.Duration(b.Timeout), []string{"PICKET_ACCESS=" + want, "PICKET_KEEP=" + strings.Join(s.Keep, " ")}, s.Posture)
+	var (
+		keep []string
+		out  string
+	)
+	if want == Blocked && s.Keep != nil {
+		keep, err = s.Keep(ctx)
+	}
+	if err == nil {
+		out, err = Run(ctx, b.Hook, time.Duration(b.Timeout), []string{"PICKET_ACCESS=" + want, "PICKET_KEEP=" + strings.Join(keep, " ")}, s.Posture)
+	}
 	r.ranHook = s.Boot
 	if ctx.Err() != nil {
 		return forever, ctx.Err()

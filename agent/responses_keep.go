@@ -1,0 +1,99 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+)
+
+// lookupTime is how long all names together may take.
+const lookupTime = 20 * time.Second
+
+// keptPlaces are the addresses of what the agent must reach. A name that is not found now has the
+// addresses that it had.
+type keptPlaces struct {
+	mu    sync.Mutex
+	known map[string][]netip.Addr
+}
+
+// keep gives what finds the addresses and ports of what the agent must reach: the hook never
+// blocks those, so that a device which is put right gets back in.
+func (r *responding) keep(id *identity) func(context.Context) ([]string, error) {
+	if id == nil {
+		return nil
+	}
+	return func(ctx context.Context) ([]string, error) {
+		o, err := id.Upstream.options()
+		if err != nil {
+			return nil, err
+		}
+		return r.places.find(ctx, id.Upstream.places(), o.Lookup)
+	}
+}
+
+func (k *keptPlaces) find(ctx context.Context, places []string, lookup func(context.Context, string) ([]netip.Addr, error)) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var out []string
+	for _, place := range places {
+		host, port, err := net.SplitHostPort(place)
+		if err != nil {
+			return nil, err
+		}
+		all, err := lookup(ctx, host)
+		if err == nil && len(all) > 0 {
+			if k.known == nil {
+				k.known = map[string][]netip.Addr{}
+			}
+			k.known[host] = all
+		}
+		if all = k.known[host]; len(all) == 0 {
+			return nil, fmt.Errorf("nothing is blocked while the way to %s is not known: %w", place, err)
+		}
+		for _, a := range all {
+			if at := net.JoinHostPort(a.Unmap().WithZone("").String(), port); !slices.Contains(out, at) {
+				out = append(out, at)
+			}
+		}
+	}
+	return out, nil
+}
+
+// places are what the agent must reach, as host:port. Behind a proxy that is the proxy.
+func (u *upstream) places() (out []string) {
+	for _, r := range u.Resolvers {
+		if _, err := netip.ParseAddrPort(r); err != nil {
+			r = net.JoinHostPort(r, "53")
+		}
+		out = append(out, r)
+	}
+	urls := []string{u.CA.URL}
+	if u.OTLP != nil {
+		urls = append(urls, u.OTLP.URL)
+	}
+	if u.Updates != nil {
+		urls = append(urls, u.Updates.URL)
+	}
+	if u.Proxy != "" {
+		urls = []string{u.Proxy}
+	}
+	for _, text := range urls {
+		at, err := url.Parse(text)
+		if err != nil {
+			continue // refused at enrolment
+		}
+		port := at.Port()
+		if port == "" {
+			port = map[string]string{"http": "80", "https": "443"}[at.Scheme]
+		}
+		out = append(out, net.JoinHostPort(at.Hostname(), port))
+	}
+	return out
+}
