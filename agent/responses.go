@@ -54,7 +54,7 @@ func declarationFile(from Origins) string {
 
 // keptPaths are Picket's own, which no wipe touches.
 func keptPaths(c Config, from Origins) []string {
-	out := []string{c.StateDir, filepath.Dir(from.File), c.SinkFile, c.Socket}
+	out := []string{c.StateDir, from.File, declarationFile(from), c.SinkFile, c.Socket}
 	if exe, err := os.Executable(); err == nil {
 		out = append(out, exe)
 	}
@@ -227,6 +227,7 @@ func responseSeverity(e respond.Entry) scanner.Severity {
 
 // responseEvent tells an entry. Names of what is in work folders stay on the device.
 func responseEvent(meta report.EventMeta, e respond.Entry) (report.Event, error) {
+	e.Steps = slices.Clone(e.Steps)
 	for i := range e.Steps {
 		if r := e.Steps[i].Removal; r != nil {
 			counts := *r

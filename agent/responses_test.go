@@ -1,0 +1,219 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"picket/agent/respond"
+	"picket/scanner/report"
+)
+
+const respondingPolicy = "format: picket.policy/1\nversion: %q\nposture: {max_level: low, block_after: 2h, wipe_after: 3h}\nresponses: {block: true, wipe: true%s}\n"
+
+// declareResponses puts a declaration beside the bench's configuration, with work data and a hook that
+// writes down what it is told.
+func (b *bench) declareResponses(t testing.TB) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	write := func(name, text string, mode os.FileMode) {
+		t.Helper()
+		p := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(p), 0o755), os.WriteFile(p, []byte(text), mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("work/a", "a", 0o644)
+	write("work/sub/b", "b", 0o644)
+	write("other/c", "c", 0o644)
+	write("hook", "#!/bin/sh\necho $PICKET_ACCESS $(head -c 20) >>"+dir+"/hooked\n", 0o755)
+	write(declarationName, fmt.Sprintf("format: picket.responses/1\nblock: {hook: [%[1]s/hook], repeat: 24h}\nwipe: {delay: 4h, folders: [%[1]s/work]}\n", dir), 0o644)
+	b.load = func() (Config, Origins, error) {
+		return b.config, Origins{File: filepath.Join(dir, "config.yaml")}, nil
+	}
+	return dir
+}
+
+func (b *bench) startResponding(t testing.TB) (d *daemon, stop func() error) {
+	t.Helper()
+	d, err := newDaemon(b.machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- d.run(ctx, actor{"updates", d.runUpdates}, actor{"posture", d.runPosture}, actor{"responses", d.runResponses})
+	}()
+	return d, func() error { cancel(); return <-done }
+}
+
+// TestResponsesOfADaemon takes a device from warned to wiped: what the hook is told, what health says,
+// who confirms, what goes upstream, and what is gone.
+func TestResponsesOfADaemon(t *testing.T) {
+	t.Parallel()
+	root := smallSystem(t, 3)
+	replace(t, root, "/etc/shadow", "root::19000:0:99999:7:::\nann:*:19000:0:99999:7:::\n") // no password
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, root)
+		dir := b.declareResponses(t)
+		f := newFleet(t)
+		f.publish(nil, fmt.Sprintf(respondingPolicy, "1", ""))
+		f.trust(b.config)
+		d, stop := b.startResponding(t)
+		hooked := func() string {
+			b, _ := os.ReadFile(filepath.Join(dir, "hooked"))
+			return strings.Join(strings.Fields(string(b)), " ")
+		}
+		work := func() bool {
+			_, err := os.Stat(filepath.Join(dir, "work/sub/b"))
+			return err == nil
+		}
+		until := func(at time.Duration) {
+			time.Sleep(at)
+			synctest.Wait()
+		}
+		until(3 * time.Hour)
+		if got := hooked(); !strings.HasSuffix(got, `warned {"state":"warned","l blocked {"state":"blocked","`) {
+			t.Fatalf("the hook was told %q\n%s", got, b.log)
+		}
+		if s := d.responseState(); s.Wipe != nil || s.Hook.Applied != respond.Blocked {
+			t.Errorf("%+v", s)
+		}
+		until(3 * time.Hour) // five hours after it began
+		s := d.responseState()
+		if s.Wipe == nil || s.Earliest == nil || !d.warn.stands(warnWipe) || !work() {
+			t.Fatalf("no wipe is announced: %+v\n%s", s, b.log)
+		}
+		if err := d.decideWipe(true, s.Wipe.ID, "anna", "found it"); err != nil {
+			t.Error(err)
+		}
+		until(time.Minute)
+		first := s.Wipe.ID
+		if s = d.responseState(); s.Wipe == nil || s.Wipe.ID == first {
+			t.Fatalf("after it was cancelled: %+v", s)
+		}
+		if err := stop(); err != nil { // it survives a restart
+			t.Fatal(err)
+		}
+		d, stop = b.startResponding(t)
+		until(5 * time.Hour)
+		if got := d.responseState(); got.Wipe == nil || got.Wipe.ID != s.Wipe.ID || !work() {
+			t.Fatalf("after its delay, without confirmation: %+v", got)
+		}
+		f.publish(nil, fmt.Sprintf(respondingPolicy, "2", ", confirmed: [{wipe: "+s.Wipe.ID+", why: lost}]"))
+		until(7 * time.Hour)
+		if got := d.responseState(); work() || got.Wipe == nil || got.Wipe.Ended.IsZero() || d.warn.stands(warnWipe) {
+			t.Errorf("after it was confirmed: %+v\n%s", got, b.log)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "other/c")); err != nil {
+			t.Error(err)
+		}
+		replace(t, root, "/etc/shadow", "root:*:19000:0:99999:7:::\nann:*:19000:0:99999:7:::\n")
+		if _, err := d.rescan(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		until(time.Minute)
+		if got := d.responseState(); got.Wipe != nil || got.Hook.Applied != respond.Open || !strings.HasSuffix(hooked(), `open {"state":"open","lev`) {
+			t.Errorf("put right: %+v, %q", got, hooked())
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		var told []string
+		for _, e := range b.news(t) {
+			for _, want := range []string{"is to be removed after", "no work data is removed: found it", "confirmed by the organisation", "is being removed", "is gone", "ran for access"} {
+				if strings.Contains(e, want) {
+					told = append(told, want)
+				}
+			}
+		}
+		told = slices.DeleteFunc(told, func(s string) bool { return s == "ran for access" })
+		if want := []string{"is to be removed after", "no work data is removed: found it", "is to be removed after", "confirmed by the organisation", "is being removed", "is gone"}; !slices.Equal(told, want) {
+			t.Errorf("told: %q\n%q", told, b.news(t))
+		}
+		entries, err := os.ReadFile(filepath.Join(b.config.StateDir, "responses", "record.ndjson"))
+		if err != nil || bytes.Count(entries, []byte("\n")) < 9 {
+			t.Errorf("the record: %s, %v", entries, err)
+		}
+	})
+}
+
+// TestWithoutAPolicyNothingIsDone has the declaration alone.
+func TestWithoutAPolicyNothingIsDone(t *testing.T) {
+	t.Parallel()
+	root := smallSystem(t, 1)
+	replace(t, root, "/etc/shadow", "root::19000:0:99999:7:::\n")
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, root)
+		dir := b.declareResponses(t)
+		d, stop := b.startResponding(t)
+		time.Sleep(30 * day)
+		synctest.Wait()
+		if s := d.responseState(); s.Wipe != nil || s.Hook != (respond.Hook{}) {
+			t.Errorf("%+v", s)
+		}
+		if _, err := os.Stat(filepath.Join(dir, "hooked")); err == nil {
+			t.Error("the hook ran")
+		}
+		if _, err := os.Stat(filepath.Join(dir, "work/a")); err != nil {
+			t.Error(err)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestEventsOfResponsesNameNoWorkFiles(t *testing.T) {
+	t.Parallel()
+	e := respond.Entry{Seq: 1, What: respond.WipeIncomplete, Text: "x", Wipe: "3f9a0c51d2e47b86", Steps: []respond.Step{{Kind: "folder", Name: "/srv/work", Removal: &respond.Removal{Files: 3, Left: 1, Why: map[string]string{"secret-plan.odt": "not permitted"}}}}}
+	got, err := responseEvent(report.EventMeta{UID: "1", Time: time.Unix(1, 0), Version: "1", Device: report.DeviceRef{UID: "d"}}, e)
+	if err != nil || bytes.Contains(got.Body, []byte("secret-plan")) || !bytes.Contains(got.Body, []byte("/srv/work")) || !bytes.Contains(got.Body, []byte("3f9a0c51d2e47b86")) {
+		t.Errorf("%s, %v", got.Body, err)
+	}
+	if e.Steps[0].Removal.Why == nil {
+		t.Error("the record has lost it")
+	}
+}
+
+func TestKeptPlaces(t *testing.T) {
+	t.Parallel()
+	u := &upstream{CA: caPlace{URL: "https://ca.example.org:9000"}, OTLP: &otlpPlace{URL: "https://up.example.org/otlp"}, Updates: &updates{URL: "https://[fd00::1]/updates"}, Resolvers: []string{"192.0.2.53", "192.0.2.54:5353"}}
+	if got, want := u.places(), []string{"192.0.2.53:53", "192.0.2.54:5353", "ca.example.org:9000", "up.example.org:443", "[fd00::1]:443"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	up := true
+	lookup := func(_ context.Context, host string) ([]netip.Addr, error) {
+		if a, err := netip.ParseAddr(host); err == nil {
+			return []netip.Addr{a}, nil
+		}
+		if !up {
+			return nil, errors.New("no such host")
+		}
+		return []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}, nil
+	}
+	var k keptPlaces
+	want := []string{"192.0.2.53:53", "192.0.2.54:5353", "192.0.2.1:9000", "[2001:db8::1]:9000", "192.0.2.1:443", "[2001:db8::1]:443", "[fd00::1]:443"}
+	for _, up = range []bool{true, false} { // what was found once is still known
+		if got, err := k.find(t.Context(), u.places(), lookup); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	if got, err := new(keptPlaces).find(t.Context(), u.places(), lookup); err == nil {
+		t.Errorf("%q of names that are not found", got)
+	}
+	u.Proxy = "http://proxy.example.org:3128"
+	if got := u.places(); got[len(got)-1] != "proxy.example.org:3128" || len(got) != 3 {
+		t.Errorf("behind a proxy: %q", got)
+	}
+}
