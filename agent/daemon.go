@@ -130,6 +130,7 @@ func newDaemon(m machine) (*daemon, error) {
 		d.upstream = d.enrolledUpstream
 	}
 	d.networks()
+	d.judging.seen = append(d.judging.seen, d.page.seeNetworks)
 	d.ship = newShipper(d.vault, warn, m)
 	d.ship.reached = d.contacted
 	if err := d.vault.open(); err != nil {

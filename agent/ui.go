@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ui "picket/agent/page"
@@ -23,7 +24,8 @@ const pageIdle = 45 * time.Minute
 
 // pageHost serves the local page while somebody wants it, and nothing otherwise.
 type pageHost struct {
-	wake chan struct{} // has room for one
+	wake     chan struct{}                // has room for one
+	networks atomic.Pointer[[]ui.Network] // as the last look at them saw them; nil before it
 
 	mu      sync.Mutex
 	ctx     context.Context // of the actor; nil while it does not run
@@ -105,14 +107,19 @@ func (d *daemon) openPage(g ui.Grant) (string, error) {
 
 // pageSource is what the page may ask.
 func (d *daemon) pageSource() ui.Source {
+	platform := func() string {
+		if r := d.judging.report(); r != nil {
+			return r.Device.Platform
+		}
+		return ""
+	}
 	return ui.Source{View: d.pageView, Apps: d.pageApps, Events: d.pageEvents, Check: d.recheck,
 		Text: func(language string, f *scanner.Finding) (string, string, string, bool) {
-			platform := ""
-			if r := d.judging.report(); r != nil {
-				platform = r.Device.Platform
-			}
-			t, ok := d.set.Load().criteria.rules.Say(language, platform, f)
+			t, ok := d.set.Load().criteria.rules.Say(language, platform(), f)
 			return t.Title, t.Means, t.Fix, ok
+		},
+		Title: func(language, rule string) (string, bool) {
+			return d.set.Load().criteria.rules.Title(language, platform(), rule)
 		}}
 }
 
@@ -159,6 +166,9 @@ func (d *daemon) pageView(context.Context) (*ui.View, error) {
 	}
 	if v.Member.Support == "" {
 		v.Member.Support = p.Support
+	}
+	if n := d.page.networks.Load(); n != nil {
+		v.Networks = *n
 	}
 	v.Delivery = ui.Delivery{Waiting: s.Outbox.Events, Where: s.Outbox.Upstream}
 	if s.Outbox.Oldest != nil {

@@ -33,8 +33,10 @@ func (s *Server) inside(w http.ResponseWriter, r *http.Request, in *session, pat
 		s.threat(ctx, w, r, in, key)
 	case path == "apps":
 		s.apps(ctx, w, r, in)
-	case path == "network", path == "unchecked":
+	case path == "network":
 		s.view(ctx, w, r, in, path, nil)
+	case path == "unchecked":
+		s.unchecked(ctx, w, r, in)
 	case path == "sent":
 		s.sent(ctx, w, r, in)
 	default:
@@ -87,10 +89,11 @@ func (s *Server) check(of context.Context, key string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(of), checkTime)
 	go func() {
 		defer cancel()
-		defer s.checks.end(key)
-		if err := s.source.Check(ctx, key); err != nil {
+		err := s.source.Check(ctx, key)
+		if err != nil {
 			s.log.Warn("a check that was asked for on the page failed", "error", err)
 		}
+		s.checks.end(key, checked{s.sessions.now(), err})
 	}()
 }
 
@@ -119,7 +122,7 @@ func (s *Server) progress(w http.ResponseWriter, r *http.Request, in *session) {
 		case <-changed:
 		case <-time.After(15 * time.Second): // so that a client that is gone is noticed
 		}
-		if _, known := s.sessions.find(r, in.id); !known {
+		if !s.sessions.lives(in) { // following is no use of it
 			return
 		}
 	}
@@ -130,6 +133,16 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, in *session, code 
 	lang := in.lang()
 	data["Base"], data["Page"], data["Act"] = in.path(), name, in.act
 	data["Checking"], _ = s.checks.any()
+	if key, about := data["About"].(string); about {
+		if last, there := s.checks.last(key, s.sessions.now()); there {
+			data["Checked"] = last.at
+			if last.err != nil {
+				data["Failed"] = last.err.Error()
+			} else {
+				data["Done"] = "checked." + name
+			}
+		}
+	}
 	var others []string
 	for l := range s.words {
 		if l != lang {
@@ -156,6 +169,7 @@ func (s *Server) view(ctx context.Context, w http.ResponseWriter, r *http.Reques
 	return v
 }
 
+// failed says that a page cannot be filled.
 func (s *Server) failed(w http.ResponseWriter, r *http.Request, in *session, err error) {
 	s.log.Warn("the page cannot be filled", "error", err)
 	s.show(w, r, in, http.StatusServiceUnavailable, "failed", map[string]any{"Error": err.Error()})
@@ -189,7 +203,10 @@ func (s *Server) overview(ctx context.Context, w http.ResponseWriter, r *http.Re
 		return
 	}
 	sets := setters(v)
-	var counts, rest []told
+	var (
+		counts, rest []told
+		first        *told
+	)
 	for _, t := range v.Threats {
 		told := s.tell(t, in.lang(), sets)
 		if t.IgnoredUntil.IsZero() && t.Severity > scanner.Informational {
@@ -198,7 +215,22 @@ func (s *Server) overview(ctx context.Context, w http.ResponseWriter, r *http.Re
 			rest = append(rest, told)
 		}
 	}
-	s.show(w, r, in, http.StatusOK, "overview", map[string]any{"View": v, "Threats": counts, "Rest": rest})
+	// What is first to be seen to: what blocks or sets the level, and what a bystander may read before the rest.
+	for _, wanted := range []func(told) bool{func(t told) bool { return t.Sets && !t.Discreet }, func(t told) bool { return !t.Discreet }, func(told) bool { return true }} {
+		if i := slices.IndexFunc(counts, wanted); i >= 0 {
+			first = &counts[i]
+			break
+		}
+	}
+	s.show(w, r, in, http.StatusOK, "overview", map[string]any{"View": v, "Threats": counts, "Rest": rest, "First": first, "SetsWhat": setsWhat(v), "About": ""})
+}
+
+// setsWhat names the text for what a setter does.
+func setsWhat(v *View) string {
+	if len(v.Access.Reasons) > 0 {
+		return "sets.access"
+	}
+	return "sets"
 }
 
 // setters are the findings that block, where they do, and else those that set the level.
@@ -221,10 +253,10 @@ func (s *Server) threat(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	i := slices.IndexFunc(v.Threats, func(t Threat) bool { return t.Key == key })
 	if i < 0 {
-		s.show(w, r, in, http.StatusOK, "gone", map[string]any{"View": v})
+		s.show(w, r, in, http.StatusOK, "gone", map[string]any{"View": v, "About": key})
 		return
 	}
-	s.show(w, r, in, http.StatusOK, "threat", map[string]any{"View": v, "Threat": s.tell(v.Threats[i], in.lang(), setters(v))})
+	s.show(w, r, in, http.StatusOK, "threat", map[string]any{"View": v, "Threat": s.tell(v.Threats[i], in.lang(), setters(v)), "SetsWhat": setsWhat(v), "About": key})
 }
 
 func (s *Server) apps(ctx context.Context, w http.ResponseWriter, r *http.Request, in *session) {
@@ -268,5 +300,64 @@ func (s *Server) sent(ctx context.Context, w http.ResponseWriter, r *http.Reques
 		s.failed(w, r, in, err)
 		return
 	}
-	s.view(ctx, w, r, in, "sent", map[string]any{"Sent": sent, "Waiting": waiting})
+	s.view(ctx, w, r, in, "sent", map[string]any{"Sent": labelled(sent), "Waiting": labelled(waiting)})
+}
+
+// shownEvent is an event with what it is, in short.
+type shownEvent struct {
+	Event
+	Kind string
+	Size int64
+}
+
+// labelled says of each event what class it is of and nothing of what it says: that is for who opens it.
+func labelled(events []Event) []shownEvent {
+	out := make([]shownEvent, len(events))
+	for i, e := range events {
+		var is struct {
+			Class    string `json:"class_name"`
+			Activity string `json:"activity_name"`
+		}
+		_ = json.Unmarshal([]byte(e.Body), &is) // what is none of ours is shown all the same
+		out[i] = shownEvent{e, strings.Trim(is.Class+": "+is.Activity, ": "), int64(len(e.Body))}
+	}
+	return out
+}
+
+// reason is why rules could not be judged.
+type reason struct {
+	Why   string
+	Rules []unjudged
+}
+
+// unjudged is a rule without a verdict, in the session's language where that can be.
+type unjudged struct{ Rule, Title, Language string }
+
+// unchecked puts what was not checked under its reasons, those with the most first.
+func (s *Server) unchecked(ctx context.Context, w http.ResponseWriter, r *http.Request, in *session) {
+	v, err := s.source.View(ctx)
+	if err != nil {
+		s.failed(w, r, in, err)
+		return
+	}
+	var reasons []reason
+	at := map[string]int{}
+	for _, n := range v.NotChecked {
+		u := unjudged{n.Rule, n.Title, ""}
+		if in.lang() != english {
+			if title, ok := s.source.Title(in.lang(), n.Rule); ok {
+				u.Title = title
+			} else {
+				u.Language = english
+			}
+		}
+		i, there := at[n.Why]
+		if !there {
+			i, at[n.Why] = len(reasons), len(reasons)
+			reasons = append(reasons, reason{Why: n.Why})
+		}
+		reasons[i].Rules = append(reasons[i].Rules, u)
+	}
+	slices.SortStableFunc(reasons, func(a, b reason) int { return len(b.Rules) - len(a.Rules) })
+	s.show(w, r, in, http.StatusOK, "unchecked", map[string]any{"View": v, "Reasons": reasons})
 }

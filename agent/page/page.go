@@ -18,7 +18,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -237,46 +236,4 @@ func write(w http.ResponseWriter, r *http.Request, code int, b []byte) {
 	z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	io.Copy(z, bytes.NewReader(b))
 	z.Close()
-}
-
-// checks are the looks that people asked for, one at a time for each finding.
-type checks struct {
-	mu      sync.Mutex
-	running map[string]bool
-	changed chan struct{} // closed and made anew with each change
-}
-
-func newChecks() *checks {
-	return &checks{running: map[string]bool{}, changed: make(chan struct{})}
-}
-
-// begin says whether a check of key may start: it may not while there is one.
-func (c *checks) begin(key string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.running[key] || len(c.running) >= 4 {
-		return false
-	}
-	c.running[key] = true
-	c.tell()
-	return true
-}
-
-func (c *checks) end(key string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.running, key)
-	c.tell()
-}
-
-func (c *checks) tell() {
-	close(c.changed)
-	c.changed = make(chan struct{})
-}
-
-// any says whether something is being checked, and gives what ends when that changes.
-func (c *checks) any() (bool, <-chan struct{}) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.running) > 0, c.changed
 }

@@ -32,6 +32,8 @@ type world struct {
 	apps    []App
 	checked []string
 	hold    chan struct{} // a check lasts until it is closed
+	broken  error         // nothing can be read
+	fails   error         // no check ends well
 }
 
 func newWorld() *world {
@@ -39,14 +41,14 @@ func newWorld() *world {
 	return &world{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC), view: View{Device: "Phone", Level: scanner.LevelHigh, Scanned: time.Date(2026, 11, 24, 11, 0, 0, 0, time.UTC),
 		Threats: []Threat{{Finding: scanner.Finding{Key: key, Rule: "APP-001", Title: "A bad app", Severity: scanner.High, Subject: scanner.Subject{Kind: "package", Name: hostile},
 			Means: "It means " + hostile, Fix: "Remove " + hostile, Evidence: []scanner.Evidence{{Source: hostile, Fields: map[string]string{"label": hostile}}}, FalsePositives: "low"}}},
-		NotChecked: []NotChecked{{"APP-002", "Another", "not root"}}, Network: []Fact{{"ssid", hostile}}, Delivery: Delivery{Where: hostile}},
+		NotChecked: []NotChecked{{"APP-002", "Another", "not root"}}, Networks: []Network{{hostile, []Fact{{"interface", hostile, false}, {"security", "wpa2", true}, {"security", hostile, true}}}}, Delivery: Delivery{Where: hostile}},
 		apps: []App{{Name: hostile, ID: "org.example", Version: hostile, From: hostile, BundleSize: 12345678, DynamicSize: -1}}}
 }
 
 func (w *world) source() Source {
 	return Source{
-		View: func(context.Context) (*View, error) { v := w.view; return &v, nil },
-		Apps: func(context.Context) ([]App, error) { return w.apps, nil },
+		View: func(context.Context) (*View, error) { v := w.view; return &v, w.broken },
+		Apps: func(context.Context) ([]App, error) { return w.apps, w.broken },
 		Events: func(context.Context, int) (sent, waiting []Event, err error) {
 			return []Event{{w.now, `{"a":"` + hostile + `"}`}}, nil, nil
 		},
@@ -61,8 +63,9 @@ func (w *world) source() Source {
 				case <-ctx.Done():
 				}
 			}
-			return nil
+			return w.fails
 		},
+		Title: func(lang, rule string) (string, bool) { return "Een andere", rule == "APP-002" && lang == "nl" },
 		Text: func(lang string, f *scanner.Finding) (string, string, string, bool) {
 			return "Een slechte app", "Het betekent dit", "Verwijder hem", f.Rule == "APP-001" && lang == "nl"
 		},
@@ -284,7 +287,7 @@ func TestWhoIsLetIn(t *testing.T) {
 func TestNoPageHasScriptOfItsOwn(t *testing.T) {
 	t.Parallel()
 	w := large()
-	w.view.Network, w.view.Delivery.Where = nil, ""
+	w.view.Networks, w.view.Delivery.Where = nil, ""
 	b := open(t, serve(t, w), Grant{})
 	for _, p := range []string{"", "threats/" + w.view.Threats[0].Key, "apps", "network", "unchecked", "nothing"} {
 		body := b.do("GET", b.base+p, "").Body.String()

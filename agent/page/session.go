@@ -123,6 +123,14 @@ func (s *sessions) find(r *http.Request, id string) (*session, bool) {
 	return nil, false
 }
 
+// lives tells whether a session has not ended, which is no use of it.
+func (s *sessions) lives(in *session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tidy()
+	return s.open[in.id] == in
+}
+
 // leave ends a session.
 func (s *sessions) leave(in *session) {
 	s.mu.Lock()

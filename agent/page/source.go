@@ -20,6 +20,8 @@ type Source struct {
 	Check func(ctx context.Context, key string) error
 	// Text says a finding in a language; false where that cannot be.
 	Text func(language string, f *scanner.Finding) (title, means, fix string, ok bool)
+	// Title says what a rule looks for, in a language; false where that cannot be.
+	Title func(language, rule string) (title string, ok bool)
 }
 
 // View is what the page shows of the device.
@@ -32,7 +34,7 @@ type View struct {
 	Access     Access
 	Threats    []Threat
 	NotChecked []NotChecked
-	Network    []Fact
+	Networks   []Network
 	Member     Membership
 	Delivery   Delivery
 	Warnings   []Warning
@@ -57,8 +59,18 @@ type Threat struct {
 // NotChecked is a rule without a verdict.
 type NotChecked struct{ Rule, Title, Why string }
 
-// Fact is something known of the network in use.
-type Fact struct{ Name, Value string }
+// Network is one that the device is on, with what is known of it.
+type Network struct {
+	Name  string
+	Facts []Fact
+}
+
+// Fact is something known of a network. Name is the last part of a text's name, network.NAME. Where Word is set,
+// Value may be one too.
+type Fact struct {
+	Name, Value string
+	Word        bool
+}
 
 // Membership says whose the device is in the fleet.
 type Membership struct {

@@ -56,6 +56,22 @@ func (w Words) Say(name string, in ...any) string {
 	return text
 }
 
+// count is say for a number, with the text NAME.one where it is 1.
+func (w Words) count(name string, n any) string {
+	if fmt.Sprint(n) == "1" {
+		name += ".one"
+	}
+	return w.Say(name, n)
+}
+
+// choice gives the text of one of several values, and the value itself where it is another.
+func (w Words) choice(name, value string) string {
+	if text, ok := w[name+"."+value]; ok {
+		return text
+	}
+	return report.Clean(value)
+}
+
 func functions() template.FuncMap {
 	return template.FuncMap{
 		"say":   func(w Words, name string, in ...any) string { return w.Say(name, in...) },
@@ -66,12 +82,15 @@ func functions() template.FuncMap {
 			}
 			return t.Local().Format("2006-01-02 15:04")
 		},
-		"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"size":    sizeText,
-		"lower":   strings.ToLower,
-		"dict":    with,
-		"frame":   frame,
-		"lines":   func(s string) []string { return strings.Split(strings.TrimSpace(s), "\n\n") },
+		"clock":      func(t time.Time) string { return t.Local().Format("15:04") },
+		"size":       sizeText,
+		"count":      Words.count,
+		"choice":     Words.choice,
+		"kind":       func(w Words, kind string) string { return w.choice("kind", kind) },
+		"dict":       with,
+		"frame":      frame,
+		"paragraphs": paragraphs,
+		"sentences":  sentences,
 	}
 }
 

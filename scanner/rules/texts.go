@@ -150,6 +150,17 @@ func (s *Set) Say(language, platform string, f *scanner.Finding) (t Text, ok boo
 	return Text{Title: fill(t.Title, f.Words), Means: fill(t.Means, f.Words), Fix: fill(t.Fix, f.Words)}, true
 }
 
+// Title gives the title of a rule in a language. ok is false where there is none, or where it tells of what was
+// found.
+func (s *Set) Title(language, platform, id string) (title string, ok bool) {
+	i := slices.IndexFunc(s.rules, func(r *Rule) bool { return r.ID == id && slices.Contains(r.Platforms, platform) })
+	if i < 0 {
+		return "", false
+	}
+	t, ok := s.texts[language][strings.TrimSuffix(s.rules[i].File, ".yaml")]
+	return t.Title, ok && len(placeholders(t.Title)) == 0
+}
+
 // Untold names the rule files that have no text in a language.
 func (s *Set) Untold(language string) []string {
 	var out []string

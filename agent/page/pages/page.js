@@ -6,16 +6,20 @@ if (token && location.hash.length > 1) {
   history.replaceState(null, '', location.pathname);
   token.form.submit();
 }
-// Without this, the page asks to be loaded again by hand while a check goes on.
-const status = document.querySelector('[data-progress]');
-if (status && window.EventSource) {
-  let checking = status.dataset.checking === 'true';
-  const events = new EventSource(status.dataset.progress);
+// While a check goes on, its end shows at once. Without this the page loads itself again.
+const result = document.querySelector('#result');
+if (result && result.dataset.progress && window.EventSource) {
+  const events = new EventSource(result.dataset.progress);
   events.onmessage = (e) => {
-    const now = JSON.parse(e.data).checking;
-    if (now !== checking) {
+    if (!JSON.parse(e.data).checking) {
       events.close();
+      history.replaceState(null, '', '#result');
       location.reload();
     }
   };
+}
+// What came of it is read out, and the keyboard goes on from there.
+if (result && !result.dataset.progress && location.hash === '#result') {
+  history.replaceState(null, '', location.pathname + location.search);
+  result.focus();
 }
