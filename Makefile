@@ -11,7 +11,7 @@ RACE        := $(if $(CI),-race)
 # Built without cgo, the binary is static and runs on every Linux of its architecture.
 export CGO_ENABLED = 0
 
-.PHONY: all deps build test check static cross bench fuzz soak vuln docs clean android-module service-boot upstream-tools
+.PHONY: all deps build test check static cross bench fuzz soak vuln docs clean android-module service-boot upstream-tools page-tools
 
 all: build
 
@@ -88,6 +88,13 @@ upstream-tools: deps
 	cd $(UPSTREAM)/.src/victoria-logs && $(GO) build -mod=mod -o $(UPSTREAM)/victoria-logs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
 	printf 'module tools\n\ngo 1.26\n' > $(UPSTREAM)/.src/step-ca/go.mod
 	cd $(UPSTREAM)/.src/step-ca && $(GO) get github.com/smallstep/certificates/cmd/step-ca@v0.30.2 && $(GO) build -mod=mod -o $(UPSTREAM)/step-ca github.com/smallstep/certificates/cmd/step-ca
+
+## page-tools: axe-core into bin/page, for the tests of the local page (needs npm; Chromium is Debian's)
+AXE := axe-core@4.14.1
+
+page-tools:
+	mkdir -p bin/page
+	cd bin/page && npm pack --silent $(AXE) && tar -xzf axe-core-*.tgz --strip-components=1 package/axe.min.js && rm axe-core-*.tgz
 
 ## bench: Picket beside other tools, same trees, same run
 bench: build

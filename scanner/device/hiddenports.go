@@ -108,7 +108,7 @@ func lookOnce(ctx context.Context, v portView) ([]port, error) {
 // listedPorts gives the local ports of /proc/net.
 func listedPorts() (map[port]bool, error) {
 	out := map[port]bool{}
-	net := threadSelf() + "/net/"
+	net, tables := threadSelf()+"/net/", 0
 	r := &reader{buf: make([]byte, 16<<10)}
 	for _, t := range socketTables {
 		if t.proto != "tcp" && t.proto != "udp" {
@@ -121,10 +121,14 @@ func listedPorts() (map[port]bool, error) {
 		if err != nil {
 			return nil, pathErr("read", "/proc/net/"+t.file, err)
 		}
+		tables++
 		socks, _ := parse.NetSockets(b, binary.NativeEndian)
 		for _, s := range socks {
 			out[port{t.proto, int(s.Local.Port())}] = true
 		}
+	}
+	if tables == 0 { // without any, as in a root without /proc, every port would look hidden
+		return nil, fmt.Errorf("/proc/net has no table of ports: %w", scanner.ErrUnavailable)
 	}
 	return out, nil
 }
