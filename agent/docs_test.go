@@ -69,7 +69,7 @@ func tablesPage(b *bytes.Buffer) error {
 }
 
 func cataloguePage(b *bytes.Buffer) error {
-	set, err := rules.Catalogue(facts.Collectors())
+	set, err := builtIn()
 	if err != nil {
 		return err
 	}

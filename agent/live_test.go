@@ -21,7 +21,6 @@ import (
 	"picket/scanner"
 	"picket/scanner/device"
 	"picket/scanner/facts"
-	"picket/scanner/rules"
 )
 
 // shallow is a device that lists only the upper folders of its tree, so that a test does not
@@ -67,7 +66,7 @@ func liveMachine(t *testing.T) scanner.Device {
 // scanAll fills every table and applies every rule.
 func scanAll(t *testing.T, dev scanner.Device) *scanner.Report {
 	t.Helper()
-	set, err := rules.Catalogue(facts.Collectors())
+	set, err := builtIn()
 	if err != nil {
 		t.Fatal(err)
 	}

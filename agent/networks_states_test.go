@@ -121,7 +121,7 @@ func playStates(t *testing.T, set *rules.Set, states []netState) (out [][]string
 
 func networkRules(t *testing.T) *rules.Set {
 	t.Helper()
-	set, err := rules.Catalogue(facts.Collectors())
+	set, err := builtIn()
 	if err != nil {
 		t.Fatal(err)
 	}

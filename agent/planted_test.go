@@ -26,7 +26,7 @@ import (
 // or, with `gone` behind the name, taken out of it.
 func TestPlanted(t *testing.T) {
 	t.Parallel()
-	set, err := rules.Catalogue(facts.Collectors())
+	set, err := builtIn()
 	if err != nil {
 		t.Fatal(err)
 	}

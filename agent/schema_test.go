@@ -13,7 +13,6 @@ import (
 	"picket/scanner/device"
 	"picket/scanner/facts"
 	"picket/scanner/report"
-	"picket/scanner/rules"
 )
 
 func reportSchema(t *testing.T) *jsonschema.Schema {
@@ -39,7 +38,7 @@ func reportSchema(t *testing.T) *jsonschema.Schema {
 func TestReportsFollowTheirSchema(t *testing.T) {
 	t.Parallel()
 	schema := reportSchema(t)
-	set, err := rules.Catalogue(facts.Collectors())
+	set, err := builtIn()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -129,10 +130,14 @@ func withAllow(set *rules.Set, files []string) (*rules.Set, error) {
 	return set, nil
 }
 
+// builtIn compiles the embedded catalogue once: it stays what it is while the program runs, and
+// nobody changes a Set.
+var builtIn = sync.OnceValues(func() (*rules.Set, error) { return rules.Catalogue(facts.Collectors()) })
+
 // loadRules loads the rules of a folder, or the embedded catalogue.
 func loadRules(dir string) (*rules.Set, error) {
 	if dir == "" {
-		return rules.Catalogue(facts.Collectors())
+		return builtIn()
 	}
 	set, err := rules.Load(os.DirFS(dir), facts.Collectors())
 	if err != nil {
