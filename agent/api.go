@@ -31,6 +31,8 @@ const (
 // apiDeps is what the API needs of the agent. Every function may be called from several
 // goroutines at once.
 type apiDeps struct {
+	// Now is the wall clock as far as it is believed.
+	Now    func() time.Time
 	Status func() Status
 	// Findings are the open ones; their bodies are a scanner.Finding in JSON.
 	Findings func() ([]store.OpenFinding, error)

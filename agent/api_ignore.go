@@ -46,7 +46,7 @@ func (c *apiCall) ignore() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
+	now := c.server.deps.Now()
 	i := store.Ignore{Key: key, Why: c.req.Why, By: c.peer.name(), Since: now, Until: now.Add(d)}
 	if err := c.server.deps.Ignore(i); err != nil {
 		return nil, fmt.Errorf("ignoring %s: %w", key, err)

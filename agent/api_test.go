@@ -80,6 +80,7 @@ func (f *fakeAgent) deps() apiDeps {
 				LastScan: &scanSummary{Finished: at()}, Packages: InventoryState{Partial: []string{"/var/lib/snapd"}}, Warnings: f.warnings,
 				Privileges: Privileges{UID: os.Geteuid(), Root: true}, Device: &scanner.DeviceInfo{Platform: "linux"}}
 		},
+		Now:      at,
 		Findings: func() ([]store.OpenFinding, error) { return slices.Clone(f.findings), nil },
 		Packages: func() ([]store.Package, error) { return f.packages, nil },
 		History: func(key string, limit int) ([]store.Entry, error) {
@@ -239,13 +240,12 @@ func TestAPIAnswers(t *testing.T) {
 func TestAPIIgnores(t *testing.T) {
 	f := newFakeAgent()
 	path, _ := serveAPI(t, f, "", nil)
-	now := time.Now()
 	_, end, err := ask(t, path, apiRequest{Op: "ignore", Key: "CFG-002", For: "7d", Why: "the bench"})
 	if err != nil || !strings.Contains(end, keyC) {
 		t.Fatal(err, end)
 	}
 	got := f.ignored[0]
-	if d := got.Until.Sub(got.Since); got.Key != keyC || got.Why != "the bench" || got.By == "" || d != 7*day || got.Since.Before(now.Add(-time.Minute)) {
+	if d := got.Until.Sub(got.Since); got.Key != keyC || got.Why != "the bench" || got.By == "" || d != 7*day || !got.Since.Equal(at()) {
 		t.Errorf("%+v", got)
 	}
 	items, _, _ := ask(t, path, apiRequest{Op: "threats"})

@@ -58,7 +58,7 @@ func (r *replay) step(ctx context.Context, s step) error {
 		if err != nil {
 			return err
 		}
-		now := r.now().wall
+		now := r.agent.now()
 		return r.agent.apiDeps().Ignore(store.Ignore{Key: key, Why: s.ignore.why, By: "replay", Since: now, Until: now.Add(s.ignore.span)})
 	case "unignore":
 		key, err := r.finding(s.ignore.finding)

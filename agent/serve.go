@@ -38,6 +38,7 @@ func (d *daemon) runServe(ctx context.Context) error {
 // apiDeps is what the local API may do.
 func (d *daemon) apiDeps() apiDeps {
 	return apiDeps{
+		Now:      d.now,
 		Status:   d.status,
 		Findings: func() ([]store.OpenFinding, error) { return fromStore(d.vault, (*store.Store).Findings) },
 		Packages: func() ([]store.Package, error) { return fromStore(d.vault, (*store.Store).Packages) },
