@@ -154,7 +154,7 @@ func (r *replay) start(ctx context.Context) error {
 	a := r.agent
 	for _, part := range d.actors() {
 		a.parts++
-		r.time.begin(func() {
+		r.time.begin(part.name, func() {
 			err := runActor(ctx, d.log, part)
 			a.parts--
 			if err == nil && ctx.Err() == nil {
@@ -176,6 +176,9 @@ func (r *replay) stop(kill bool) error {
 	}
 	r.agent, r.watcher = nil, nil
 	a.stop()
+	if r.time.stuck != nil { // what was told already
+		return nil
+	}
 	if err := r.time.settle(); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -16,18 +17,26 @@ type virtual struct {
 	set     time.Duration // by which the wall clock is wrong
 	waiting []*waiting    // longest first
 	turn    chan struct{} // the part whose turn it was waits, or has ended
+	part    string        // whose turn it is
+	stuck   error         // a part did not end its turn: nothing goes on
 }
 
 // waiting is a part that waits.
 type waiting struct {
+	part string
 	ctx  context.Context
 	due  time.Duration
 	wake <-chan struct{}
 	call chan bool // its turn, and whether wake called
 }
 
-// mostTurns is how often parts may have their turn without time going on.
-const mostTurns = 1 << 20
+const (
+	// mostTurns is how often parts may have their turn without time going on.
+	mostTurns = 1 << 20
+	// longestTurn is how long, in real time, a part may have its turn: far longer than the scan of
+	// the largest image takes.
+	longestTurn = 15 * time.Minute
+)
 
 var errNoRest = errors.New("the parts of the agent do not come to rest")
 
@@ -52,7 +61,7 @@ func (v *virtual) clock() clock {
 
 // wait ends a part's turn until something calls it.
 func (v *virtual) wait(ctx context.Context, most time.Duration, wake <-chan struct{}) (woken bool) {
-	w := &waiting{ctx: ctx, due: forever, wake: wake, call: make(chan bool)}
+	w := &waiting{part: v.part, ctx: ctx, due: forever, wake: wake, call: make(chan bool)}
 	if most < forever-v.awake {
 		w.due = v.awake + max(0, most)
 	}
@@ -62,17 +71,36 @@ func (v *virtual) wait(ctx context.Context, most time.Duration, wake <-chan stru
 }
 
 // begin gives a new part its first turn.
-func (v *virtual) begin(part func()) {
+func (v *virtual) begin(name string, part func()) {
+	if v.stuck != nil {
+		return
+	}
+	v.part = name
 	go func() {
 		part()
 		v.turn <- struct{}{}
 	}()
-	<-v.turn
+	v.endOfTurn()
+}
+
+// endOfTurn waits until the part whose turn it is waits, or has ended. One that waits for anything
+// else than this time would wait for ever: that is told, and its goroutine is left behind.
+func (v *virtual) endOfTurn() {
+	late := time.NewTimer(longestTurn)
+	defer late.Stop()
+	select {
+	case <-v.turn:
+	case <-late.C:
+		v.stuck = fmt.Errorf("%s has worked for %v, or waits for something that is not on the virtual clock", v.part, longestTurn)
+	}
 }
 
 // settle gives turns to all that have something to do now.
 func (v *virtual) settle() error {
 	for range mostTurns {
+		if v.stuck != nil {
+			return v.stuck
+		}
 		if !v.next() {
 			return nil
 		}
@@ -93,8 +121,9 @@ func (v *virtual) next() bool {
 			continue
 		}
 		v.waiting = append(v.waiting[:i:i], v.waiting[i+1:]...)
+		v.part = w.part
 		w.call <- woken
-		<-v.turn
+		v.endOfTurn()
 		return true
 	}
 	return false
