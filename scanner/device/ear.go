@@ -188,13 +188,13 @@ func (e *Ear) event(b []byte, from unix.Sockaddr) {
 	}
 }
 
-// lost looks at all anew.
+// lost looks at all anew. Where that fails the ear is deaf until it goes well.
 func (e *Ear) lost() {
 	if err := e.refresh(); err != nil {
 		e.update(func(s *earState) bool { s.deaf["events"] = err.Error(); return true })
 		return
 	}
-	e.wake()
+	e.update(func(s *earState) bool { delete(s.deaf, "events"); return true })
 }
 
 // refresh reads what there is, as if the kernel had just told it.

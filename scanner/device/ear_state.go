@@ -139,7 +139,7 @@ func (s *earState) neighbour(n parse.NeighbourInfo, gone bool, now time.Time) (n
 	h := s.neighbours[p]
 	gateway := s.gateways[p]
 	if h == nil {
-		if len(s.neighbours) >= maxEarEntries && !gateway {
+		if len(s.neighbours) >= maxEarEntries && !s.makeRoom() {
 			return false, 0
 		}
 		s.neighbours[p] = &heardNeighbour{mac: n.MAC, router: n.Router}
@@ -161,6 +161,18 @@ func (s *earState) neighbour(n parse.NeighbourInfo, gone bool, now time.Time) (n
 		suspect, s.settles = n.Index, now.Add(redundancyWait)
 	}
 	return true, suspect
+}
+
+// makeRoom forgets a neighbour of whom there is nothing to tell: on a network with IPv6 hosts take
+// new addresses every day.
+func (s *earState) makeRoom() bool {
+	for p, h := range s.neighbours {
+		if len(h.turns) == 0 && !s.gateways[p] {
+			delete(s.neighbours, p)
+			return true
+		}
+	}
+	return false
 }
 
 // shared tells whether a gateway and another host have the same hardware address.

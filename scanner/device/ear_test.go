@@ -128,6 +128,32 @@ func TestEarForgetsServers(t *testing.T) {
 	}
 }
 
+// TestFullEarStillNoticesTheGateway has hosts come without end: who came last is known, and that one
+// of them takes the gateway's hardware address is noticed.
+func TestFullEarStillNoticesTheGateway(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	s := earAt(now)
+	s.event(answers("10.9.0.1", "02:01"), now)
+	s.event(answers("10.9.0.7", "02:07"), now)
+	s.event(answers("10.9.0.7", "02:08"), now) // a turn, which is not forgotten for others
+	for i := range 2 * maxEarEntries {
+		s.event(answers(fmt.Sprintf("10.8.%d.%d", i/256, i%256), fmt.Sprintf("06:%04x", i)), now)
+	}
+	if n := len(s.neighbours); n > maxEarEntries {
+		t.Errorf("%d neighbours are kept", n)
+	}
+	if got, want := claims(s, now), []string{"neighbour eth0 10.9.0.7 02:07+02:08 1"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if news, suspect := s.event(answers("10.9.0.66", "02:01"), now); !news || suspect != 2 {
+		t.Errorf("a host with the gateway's hardware address: news %v, suspect %d", news, suspect)
+	}
+	if news, suspect := s.event(answers("10.9.0.1", "02:66"), now); !news || suspect != 2 {
+		t.Errorf("the gateway turned: news %v, suspect %d", news, suspect)
+	}
+}
+
 // TestEarOpens listens on this machine and ends when told to.
 func TestEarOpens(t *testing.T) {
 	t.Parallel()
@@ -137,6 +163,11 @@ func TestEarOpens(t *testing.T) {
 	}
 	if h, _, _ := e.Heard(); os.Geteuid() == 0 && h.Deaf["packets"] != "" {
 		t.Errorf("root is deaf: %v", h.Deaf)
+	}
+	e.state.deaf["events"] = "what there is could not be read once"
+	e.lost()
+	if h, _, _ := e.Heard(); h.Deaf["events"] != "" {
+		t.Error("deaf for ever after one read that failed")
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
