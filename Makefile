@@ -86,6 +86,7 @@ upstream-tools: deps
 	cd $(UPSTREAM)/.src/otelcol && $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(UPSTREAM)/otelcol .
 	printf 'module tools\n\ngo 1.26\n\nrequire github.com/VictoriaMetrics/VictoriaLogs v1.43.1\n' > $(UPSTREAM)/.src/victoria-logs/go.mod
 	cd $(UPSTREAM)/.src/victoria-logs && $(GO) build -mod=mod -o $(UPSTREAM)/victoria-logs github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs
+	cd packaging/upstream/testdata/kafka-trial && $(GO) build -trimpath -o $(UPSTREAM)/kafka-trial .
 	printf 'module tools\n\ngo 1.26\n' > $(UPSTREAM)/.src/step-ca/go.mod
 	cd $(UPSTREAM)/.src/step-ca && $(GO) get github.com/smallstep/certificates/cmd/step-ca@v0.30.2 && $(GO) build -mod=mod -o $(UPSTREAM)/step-ca github.com/smallstep/certificates/cmd/step-ca
 

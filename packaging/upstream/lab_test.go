@@ -52,6 +52,7 @@ type program struct {
 	args    []string
 	env     []string
 	address string // listens when it is ready
+	log     string // file of what it writes
 	mu      sync.Mutex
 	cmd     *exec.Cmd
 	done    chan struct{}
@@ -59,7 +60,7 @@ type program struct {
 
 func run(t *testing.T, address string, env []string, name string, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, name: name, args: args, env: append(os.Environ(), env...), address: address}
+	p := &program{t: t, name: name, args: args, env: append(os.Environ(), env...), address: address, log: filepath.Join(t.TempDir(), "log")}
 	p.start()
 	t.Cleanup(p.kill)
 	return p
@@ -67,7 +68,7 @@ func run(t *testing.T, address string, env []string, name string, args ...string
 
 func (p *program) start() {
 	p.t.Helper()
-	log, err := os.OpenFile(filepath.Join(p.t.TempDir(), "log"), os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
 	if err != nil {
 		p.t.Fatal(err)
 	}

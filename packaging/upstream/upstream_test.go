@@ -228,7 +228,7 @@ func TestKilledAtRandom(t *testing.T) {
 	}
 }
 
-// The Collector accepts every configuration, that for Kafka too, which no test here has.
+// The Collector accepts every configuration.
 func TestConfigurationsAreValid(t *testing.T) {
 	t.Parallel()
 	otelcol := tool(t, "otelcol")

@@ -1,0 +1,75 @@
+package upstream
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// With Kafka behind the Collector a batch is acknowledged when the broker has it. While there is no broker the Collector
+// gives no answer, and HAProxy one of 504 after its minute; devices wait on either. The broker is a stand-in that speaks Kafka's protocol.
+func TestKafka(t *testing.T) {
+	t.Parallel()
+	trial, otelcol := tool(t, "kafka-trial"), tool(t, "otelcol")
+	broker, collector := address(t), address(t)
+	kafka := run(t, broker, nil, trial, broker)
+	run(t, collector, []string{"PICKET_COLLECTOR=" + collector, "PICKET_KAFKA=" + broker}, otelcol, "--config", "collector/kafka.yaml")
+	u := &upstream{t: t, url: "http://" + collector}
+	bodies := []string{`{"spaces":  "kept","n":1.0}`, `{"unicode":"é☃\u2028","html":"<b>"}`}
+	client := &http.Client{Timeout: 5 * time.Second}
+	post := func(uid, body string) (int, string) {
+		return u.post(client, export("device-1", time.Now(), event{uid, body}))
+	}
+	for i, body := range bodies {
+		for try := 0; ; try++ { // until the Collector has found the broker
+			code, said := post(fmt.Sprint("uid-", i), body)
+			if code == http.StatusOK {
+				break
+			}
+			if code != http.StatusServiceUnavailable && code != 0 || try == 10 {
+				t.Fatalf("%d %s", code, said)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	for i, body := range bodies {
+		found := false
+		for range 100 {
+			if found = holds(kafka.output(), []byte(body)); found {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if !found {
+			t.Errorf("the topic does not have event %d as it was sent", i)
+		}
+	}
+	kafka.kill()
+	if code, said := post("late", "{}"); code == http.StatusOK {
+		t.Errorf("without a broker: %d %s", code, said)
+	}
+}
+
+// holds looks into records that are written in base64, a line each.
+func holds(lines string, body []byte) bool {
+	for line := range strings.Lines(lines) {
+		if record, err := base64.StdEncoding.DecodeString(strings.TrimSpace(line)); err == nil && bytes.Contains(record, body) {
+			return true
+		}
+	}
+	return false
+}
+
+// output gives what the program has written.
+func (p *program) output() string {
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(b)
+}
