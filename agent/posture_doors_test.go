@@ -1,0 +1,413 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"picket/scanner"
+	"picket/transport/stepca"
+	"picket/transport/stepca/fakeca"
+)
+
+// doorPolicy asks for Low at most, at once; what a small system has to be said against it is Secured.
+const doorPolicy = "format: picket.policy/1\nversion: doors\nlevels: {low: medium, medium: high, high: high}\nposture: {max_level: low, block_after: 0s}\n"
+
+const (
+	goodShadow = "root:*:19000:0:99999:7:::\nann:*:19000:0:99999:7:::\n"
+	badShadow  = "root::19000:0:99999:7:::\nann:*:19000:0:99999:7:::\n" // an account without a password
+)
+
+// guarded is a device with a real agent over a small system, enrolled and under a policy.
+type guarded struct {
+	*bench
+	t       *testing.T
+	d       *daemon
+	ca      *fakeca.CA
+	id      *identity
+	dir     string // for what a test makes
+	command string // picket, asking this agent
+	stop    func()
+}
+
+func newGuarded(t *testing.T) *guarded {
+	t.Helper()
+	g := &guarded{bench: newBench(t, smallSystem(t, 2)), t: t, dir: t.TempDir()}
+	f := newFleet(t)
+	f.publish(nil, doorPolicy)
+	f.trust(g.config)
+	src, err := updatesSource(g.config, time.Now)
+	if err == nil {
+		_, err = fetchUpdates(t.Context(), g.config, src, time.Now)
+	}
+	f.must(err)
+	g.ca = fakeca.New(t, time.Now)
+	if g.id, _, err = (enroller{dir: g.config.StateDir, now: time.Now}).enrol(t.Context(), orderOf(g.ca)); err != nil {
+		t.Fatal(err)
+	}
+	if g.d, err = newDaemon(g.machine); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- g.d.run(ctx, actor{"serve", g.d.runServe}, actor{"posture", g.d.runPosture}) }()
+	stopped := false
+	g.stop = func() {
+		if !stopped {
+			stopped = true
+			cancel()
+			<-done
+		}
+	}
+	t.Cleanup(g.stop)
+	eventually(t, "the socket", func() bool { _, err := os.Stat(g.config.Socket); return err == nil })
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.command = g.file("picket", fmt.Sprintf("#!/bin/sh\nPICKET_TEST_COMMAND=1 exec %s \"$@\" --socket %s\n", self, g.config.Socket), 0o755)
+	return g
+}
+
+func (g *guarded) file(name, text string, mode os.FileMode) string {
+	g.t.Helper()
+	name = filepath.Join(g.dir, name)
+	err := os.MkdirAll(filepath.Dir(name), 0o755)
+	if err == nil {
+		err = os.WriteFile(name, []byte(text), mode)
+	}
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return name
+}
+
+// recipe is a file of packaging/posture with what differs here; each must be in it.
+func (g *guarded) recipe(name string, differs ...string) string {
+	g.t.Helper()
+	text := read(g.t, filepath.Join("../packaging/posture", name))
+	for i := 0; i < len(differs); i += 2 {
+		if !strings.Contains(text, differs[i]) {
+			g.t.Fatalf("%s has no %q", name, differs[i])
+		}
+		text = strings.ReplaceAll(text, differs[i], differs[i+1])
+	}
+	return text
+}
+
+// become has the device put right or wrong, and looked at again.
+func (g *guarded) become(shadow string, want scanner.Level, state string) {
+	g.t.Helper()
+	replace(g.t, g.root, "/etc/shadow", shadow)
+	if out, err := exec.Command(g.command, "rescan", "--wait").CombinedOutput(); err != nil {
+		g.t.Fatalf("rescan: %v\n%s", err, out)
+	}
+	if p := g.d.postureNow(); p.Level != want || p.State != state {
+		g.t.Fatalf("the device is %+v\n%s", p, g.log)
+	}
+}
+
+// run starts a server that lives as long as the test.
+func (g *guarded) run(what, address string, cmd *exec.Cmd) {
+	g.t.Helper()
+	var said lockedBuffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+	g.t.Cleanup(func() {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with its workers, who hold what it writes to
+		cmd.Wait()
+		if g.t.Failed() {
+			g.t.Logf("%s: %s", what, said.String())
+		}
+	})
+	eventually(g.t, what, func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	})
+}
+
+// needs skips where programs, or the right to a mount namespace of one's own, are missing.
+func needs(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skip(p + " is not here")
+		}
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root may do this")
+	}
+}
+
+// door tells whether somebody is let in, and what he read.
+type door struct {
+	name  string
+	enter func() (in bool, said string)
+}
+
+// try has all doors tried by a device that is secured, then at high risk, then put right.
+func (g *guarded) try(doors ...door) {
+	g.t.Helper()
+	each := func(in bool, when string) {
+		for _, d := range doors {
+			if got, said := d.enter(); got != in {
+				g.t.Errorf("%s, %s: let in is %v\n%s", d.name, when, got, said)
+			}
+		}
+	}
+	g.become(goodShadow, scanner.Secured, accessOpen)
+	each(true, "secured")
+	g.become(badShadow, scanner.LevelHigh, accessBlocked)
+	each(false, "high")
+	g.become(goodShadow, scanner.Secured, accessOpen)
+	each(true, "put right")
+}
+
+// apart runs a command with the PAM services of this test in the place of the host's, and its own /run.
+func (g *guarded) apart(more string, args ...string) *exec.Cmd {
+	script := "mount --make-rprivate / && mount --bind " + g.dir + "/pam.d /etc/pam.d && mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && " + more + ` exec "$@"`
+	return exec.Command("unshare", append([]string{"-m", "sh", "-c", script, "sh"}, args...)...)
+}
+
+func (g *guarded) pam() {
+	g.file("pam.d/picket", g.recipe("pam/picket", "/usr/bin/picket", g.command), 0o644)
+	for service, auth := range map[string]string{"su": "sufficient pam_rootok.so", "sshd": "required pam_deny.so", "other": "required pam_deny.so"} {
+		g.file("pam.d/"+service, "auth "+auth+"\naccount include picket\nsession required pam_permit.so\n", 0o644)
+	}
+}
+
+func TestDoorsOfPAM(t *testing.T) {
+	needs(t, "unshare", "su", "pamtester", "sshd", "ssh", "ssh-keygen")
+	if out, err := exec.Command("unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/run").CombinedOutput(); err != nil {
+		t.Skipf("no mount namespace: %v %s", err, out)
+	}
+	t.Parallel()
+	g := newGuarded(t)
+	g.pam()
+	group := g.file("group", read(t, "/etc/group")+"picket-keep:x:64999:nobody\n", 0o644)
+	outcome := func(cmd *exec.Cmd) (bool, string) {
+		out, err := cmd.CombinedOutput()
+		return err == nil, string(out)
+	}
+	doors := []door{
+		{"su", func() (bool, string) { return outcome(g.apart("", "su", "nobody", "-s", "/bin/sh", "-c", "true")) }},
+		{"pamtester", func() (bool, string) { return outcome(g.apart("", "pamtester", "sshd", "root", "acct_mgmt")) }},
+		g.sshd("sshd with PAM", "UsePAM yes\n"),
+		g.sshd("sshd with ForceCommand", "UsePAM no\nInclude "+g.file("picket.conf", g.recipe("openssh/picket.conf", "picket-guarded", "root", "/usr/lib/picket/ssh-access",
+			g.file("ssh-access", g.recipe("openssh/ssh-access", "/usr/bin/picket", g.command), 0o755)), 0o644)+"\n"),
+	}
+	g.try(doors...)
+
+	// What they read, and the account of last resort.
+	g.become(badShadow, scanner.LevelHigh, accessBlocked)
+	for _, d := range doors {
+		if _, said := d.enter(); d.name != "pamtester" && !strings.Contains(said, "access is blocked") {
+			t.Errorf("%s does not say why: %q", d.name, said)
+		} else if strings.Contains(said, "CFG-") || strings.Contains(said, "password") {
+			t.Errorf("%s tells what was found: %q", d.name, said)
+		}
+	}
+	keep := func(user string) bool {
+		in, _ := outcome(g.apart("mount --bind "+group+" /etc/group && ", "pamtester", "sshd", user, "acct_mgmt"))
+		return in
+	}
+	if !keep("nobody") || keep("root") {
+		t.Errorf("picket-keep: its member is let in: %v, another: %v", keep("nobody"), keep("root"))
+	}
+	g.become(goodShadow, scanner.Secured, accessOpen)
+	g.stop()
+	for _, d := range doors {
+		if in, said := d.enter(); in {
+			t.Errorf("%s lets in without an agent: %s", d.name, said)
+		}
+	}
+}
+
+// sshd starts one that takes a key of its own for root.
+func (g *guarded) sshd(name, more string) door {
+	g.t.Helper()
+	dir := filepath.Join(g.dir, strings.ReplaceAll(name, " ", "-"))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		g.t.Fatal(err)
+	}
+	for _, key := range []string{"host", "own"} {
+		if out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, key)).CombinedOutput(); err != nil {
+			g.t.Fatalf("ssh-keygen: %v %s", err, out)
+		}
+	}
+	address := freeAddress(g.t)
+	_, port, _ := net.SplitHostPort(address)
+	config := filepath.Join(dir, "config")
+	text := fmt.Sprintf("ListenAddress %s\nHostKey %s/host\nPidFile none\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nAuthorizedKeysFile %s/own.pub\n%s", address, dir, dir, more)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		g.t.Fatal(err)
+	}
+	program, err := exec.LookPath("sshd")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.run(name, address, g.apart("", program, "-D", "-e", "-f", config))
+	return door{name, func() (bool, string) {
+		out, err := exec.Command("ssh", "-F", "none", "-p", port, "-i", filepath.Join(dir, "own"), "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes",
+			"root@127.0.0.1", "echo in; echo $((6*7))").CombinedOutput()
+		return err == nil && strings.Contains(string(out), "in\n42\n"), string(out)
+	}}
+}
+
+// gateway runs `picket posture serve` and a service behind the proxy, and writes what the proxy's TLS needs to g.dir.
+func (g *guarded) gateway() (verifier, service, front string, roots *x509.CertPool) {
+	g.t.Helper()
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "hello %q, token %q", r.Header.Values("X-Device-CN"), r.Header.Values(tokenHeader))
+	}))
+	g.t.Cleanup(behind.Close)
+	tlsServer := httptest.NewTLSServer(nil) // for its certificate
+	g.t.Cleanup(tlsServer.Close)
+	der, err := x509.MarshalPKCS8PrivateKey(tlsServer.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	cert := string(stepca.EncodeChain(tlsServer.Certificate()))
+	g.file("server.key", key, 0o600)
+	g.file("server.pem", cert+key, 0o600)
+	g.file("devices.pem", string(stepca.EncodeChain(g.ca.Root, g.id.chain[1])), 0o644)
+	root := g.file("root.pem", string(stepca.EncodeChain(g.ca.Root)), 0o644)
+	verifier = freeAddress(g.t)
+	self, err := os.Executable()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	cmd := exec.Command(self, "posture", "serve", "--listen", verifier, "--roots", root, "--audience", testAudience, "--device-header", "X-Device-CN")
+	cmd.Env = append(os.Environ(), "PICKET_TEST_COMMAND=1")
+	g.run("picket posture serve", verifier, cmd)
+	roots = x509.NewCertPool()
+	roots.AddCert(tlsServer.Certificate())
+	return verifier, behind.Listener.Addr().String(), freeAddress(g.t), roots
+}
+
+// web is a client with a device's certificate.
+type web struct {
+	t      *testing.T
+	url    string
+	client *http.Client
+}
+
+func (g *guarded) web(front string, roots *x509.CertPool, id *identity) *web {
+	c := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}
+	if id != nil {
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return id.certificate() }
+	}
+	w := &web{g.t, "https://" + front + "/", &http.Client{Transport: &http.Transport{TLSClientConfig: c}, Timeout: 30 * time.Second}}
+	g.t.Cleanup(w.client.CloseIdleConnections)
+	return w
+}
+
+func (w *web) get(head ...string) (status int, nonce, body string) {
+	req, err := http.NewRequest("GET", w.url, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i := 0; i < len(head); i += 2 {
+		req.Header.Add(head[i], head[i+1])
+	}
+	res, err := w.client.Do(req)
+	if err != nil {
+		return 0, "", err.Error()
+	}
+	defer res.Body.Close()
+	b, _ := io.ReadAll(res.Body)
+	return res.StatusCode, res.Header.Get(nonceHeader), string(b)
+}
+
+func (g *guarded) token(nonce string) string {
+	g.t.Helper()
+	out, err := exec.Command(g.command, "posture", "--token", "--audience", testAudience, "--nonce", nonce).Output()
+	if err != nil {
+		g.t.Fatalf("a token: %v", err)
+	}
+	return string(bytes.TrimSpace(out))
+}
+
+// webDoor tries a proxy as a device does, and then as those who should not get in.
+func (g *guarded) webDoor(name, front string, roots *x509.CertPool) {
+	g.t.Helper()
+	mine := g.web(front, roots, g.id)
+	g.try(door{name, func() (bool, string) {
+		status, nonce, body := mine.get()
+		if status != http.StatusUnauthorized || nonce == "" {
+			g.t.Errorf("without a token: %d, nonce %q, %s", status, nonce, body)
+			return false, body
+		}
+		status, _, body = mine.get(tokenHeader, g.token(nonce), "X-Device-CN", "somebody")
+		if status != http.StatusOK && status != http.StatusForbidden {
+			g.t.Errorf("with a token: %d, %s", status, body)
+		}
+		if status == http.StatusOK && body != fmt.Sprintf("hello [%q], token []", testDevice) {
+			g.t.Errorf("the service is told %s", body)
+		}
+		return status == http.StatusOK, body
+	}})
+	_, nonce, _ := mine.get()
+	token := g.token(nonce)
+	if status, _, body := mine.get("Authorization", "Bearer "+token); status != http.StatusOK {
+		g.t.Errorf("by Authorization: %d, %s", status, body)
+	}
+	order := orderOf(g.ca)
+	order.token = g.ca.Token("another", []string{"another"}, nil)
+	other, _, err := enroller{dir: filepath.Join(g.t.TempDir(), "state"), now: time.Now}.enrol(g.t.Context(), order)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for who, w := range map[string]*web{"another device": g.web(front, roots, other), "nobody": g.web(front, roots, nil)} {
+		if status, _, body := w.get(tokenHeader, token, "X-Device-CN", testDevice); status == http.StatusOK {
+			g.t.Errorf("%s gets in with a token of this one: %s", who, body)
+		}
+	}
+	if status, _, _ := mine.get(tokenHeader, token[:len(token)-50]+token); status != http.StatusUnauthorized {
+		g.t.Errorf("no token at all: %d", status)
+	}
+}
+
+func TestDoorOfNginx(t *testing.T) {
+	t.Parallel()
+	needs(t, "nginx")
+	g := newGuarded(t)
+	verifier, service, front, roots := g.gateway()
+	g.file("picket.conf", g.recipe("nginx/picket.conf", "listen 8443", "listen "+front, "127.0.0.1:8470", verifier, "127.0.0.1:8080", service, "/etc/picket-gate", g.dir), 0o644)
+	config := g.file("nginx.conf", "daemon off;\nworker_processes 1;\npid "+g.dir+"/nginx.pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\nclient_body_temp_path "+g.dir+"/t1;\nproxy_temp_path "+g.dir+"/t2;\nfastcgi_temp_path "+g.dir+
+		"/t3;\nuwsgi_temp_path "+g.dir+"/t4;\nscgi_temp_path "+g.dir+"/t5;\ninclude picket.conf;\n}\n", 0o644)
+	g.run("nginx", front, exec.Command("nginx", "-p", g.dir, "-e", "stderr", "-c", config))
+	g.webDoor("nginx", front, roots)
+}
+
+func TestDoorOfHAProxy(t *testing.T) {
+	t.Parallel()
+	needs(t, "haproxy")
+	g := newGuarded(t)
+	verifier, service, front, roots := g.gateway()
+	cmd := exec.Command("haproxy", "-db", "-f", "../packaging/posture/haproxy/haproxy.cfg")
+	cmd.Env = append(os.Environ(), "CERTS="+g.dir, "LUA=../packaging/posture/haproxy/picket.lua", "LISTEN="+front, "SERVICE="+service, "VERIFIER="+verifier)
+	g.run("haproxy", front, cmd)
+	g.webDoor("haproxy", front, roots)
+}
