@@ -29,6 +29,8 @@ type access struct {
 	standing standing
 	findings []PostureFinding // that set the level
 	loaded   bool             // what an earlier run knew is known
+	noted    bool             // the store has a note of it
+	whole    bool             // a whole scan has ended since that was written
 	begun    *instant         // of the whole scan that is under way
 }
 
@@ -73,7 +75,7 @@ func (d *daemon) scanEnds(level scanner.Level) {
 	d.access.mu.Lock()
 	defer d.access.mu.Unlock()
 	if begun := d.access.begun; begun != nil && level != scanner.Unjudged {
-		d.access.standing.Scanned = begin(*begun)
+		d.access.standing.Scanned, d.access.whole = begin(*begun), true
 	}
 	d.access.begun = nil
 }
@@ -142,7 +144,7 @@ func (d *daemon) recallAccess(st *store.Store) error {
 	if err != nil {
 		return err
 	}
-	d.access.loaded = true
+	d.access.loaded, d.access.noted = true, b != nil
 	if b == nil {
 		return nil
 	}
@@ -181,20 +183,30 @@ func setLevels(open []store.OpenFinding, level scanner.Level) (out []PostureFind
 	return out
 }
 
-// keepAccess writes down what posture is made from, with what time has added when marked.
+// keepAccess writes down what posture is made from, with what time has added when marked and after a
+// whole scan. Without a policy there is nothing to be written down.
 func (d *daemon) keepAccess(st *store.Store, mark bool) error {
 	if err := d.recallAccess(st); err != nil {
 		return err
 	}
-	now := d.instant()
-	d.access.mu.Lock()
-	s := &d.access.standing
-	if mark {
+	now, asked := d.instant(), d.set.Load().criteria.policy != nil
+	a := d.access
+	a.mu.Lock()
+	noted := a.noted
+	if mark || a.whole {
+		s := &a.standing
 		s.Scanned, s.Contact, s.Bad = s.Scanned.marked(now), s.Contact.marked(now), s.Bad.marked(now)
 	}
-	kept := *s
-	d.access.mu.Unlock()
-	return remember(st, accessNote, kept)
+	kept := a.standing
+	a.whole, a.noted = false, asked
+	a.mu.Unlock()
+	switch {
+	case asked:
+		return remember(st, accessNote, kept)
+	case noted:
+		return st.Forget(notesTable, accessNote)
+	}
+	return nil
 }
 
 // tellPosture tells a change of the level or of the state, and writes down where the device

@@ -262,9 +262,6 @@ func (d *daemon) seen() {
 		if err := d.arriveIn(st); err != nil {
 			return err
 		}
-		if err := d.keepAccess(st, true); err != nil {
-			return err
-		}
 		return remember(st, "run", runNote{At: d.now(), Boot: d.boot, Version: d.version})
 	})
 }

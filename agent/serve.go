@@ -103,7 +103,7 @@ func (d *daemon) status() Status {
 	s.Updates, s.Send = updatesState(crit, d.clock.wall()), crit.policy.send()
 	s.LastScan, s.NextScan = d.scanTimes(c)
 	d.storeStatus(&s)
-	s.Enrolment = d.member.state()
+	s.Enrolment, s.Access = d.member.state(), d.postureNow().State
 	s.Warnings = d.warn.all()
 	for _, w := range s.Warnings {
 		if w.Code == warnConfigRefused {

@@ -16,7 +16,9 @@ type Status struct {
 	// Device as the last whole scan saw it; nil before the first.
 	Device *scanner.DeviceInfo `json:"device,omitempty"`
 	// Level is that of the open findings; unjudged before the first scan.
-	Level    scanner.Level  `json:"level"`
+	Level scanner.Level `json:"level"`
+	// Access is the state of the posture; "" without a policy.
+	Access   string         `json:"access,omitempty"`
 	Findings map[string]int `json:"findings"` // open, by severity
 	Ignored  int            `json:"ignored"`  // of them, set aside for a time
 	// NotChecked counts the rules that the last whole scan could not judge.

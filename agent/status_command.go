@@ -34,6 +34,9 @@ func showStatus(w io.Writer, s Status, now time.Time) error {
 		fmt.Fprintf(tw, "%s\t%s\n", name, report.Clean(fmt.Sprintf(format, args...)))
 	}
 	row("level", "%s", s.Level)
+	if s.Access != "" {
+		row("access", "%s: 'picket posture' says why", s.Access)
+	}
 	row("findings", "%s", findingsText(s))
 	if s.NotChecked > 0 {
 		row("not checked", "%d rules: 'picket scan' says why", s.NotChecked)

@@ -189,7 +189,11 @@ func accessOf(p Posture) ui.Access {
 	if p.At != nil {
 		a.At = *p.At
 	}
-	if slices.ContainsFunc(p.Reasons, func(r PostureReason) bool { return r.Code == reasonLevel }) {
+	for _, r := range p.Reasons {
+		if r.Code != reasonLevel {
+			a.Why = append(a.Why, r.Code)
+			continue
+		}
 		for _, f := range p.Findings {
 			a.Reasons = append(a.Reasons, f.Key)
 		}
