@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,7 +22,9 @@ type sending struct {
 	mode string
 	// names are those of personal apps, the longest first.
 	names []string
-	salt  []byte
+	// public are the names of all other packages that are installed.
+	public map[string]bool
+	salt   []byte
 }
 
 // notNamed stands for a personal app.
@@ -39,7 +42,7 @@ func personal(p *facts.Package) bool {
 
 // sendingBy makes what the mode needs. packages are those that are known.
 func sendingBy(mode string, st *store.Store, packages []facts.Package) (sending, error) {
-	s := sending{mode: mode}
+	s := sending{mode: mode, public: map[string]bool{}}
 	if mode != sendNoPersonal {
 		return s, nil
 	}
@@ -57,6 +60,7 @@ func sendingBy(mode string, st *store.Store, packages []facts.Package) (sending,
 	for i := range packages {
 		p := &packages[i]
 		if !personal(p) {
+			s.public[p.ID], s.public[p.Name] = true, true
 			continue
 		}
 		for _, name := range []string{p.ID, p.Name} {
@@ -104,21 +108,47 @@ func (s *sending) finding(f *scanner.Finding, resolved bool) (*scanner.Finding, 
 	if err != nil {
 		return nil, fmt.Errorf("a finding that may not be sent whole: %w", err)
 	}
-	if !resolved && !s.mentions(string(body)) {
+	if !resolved && !s.foreign(f.Subject) && !s.mentions(string(body)) {
 		return &out, nil
 	}
 	out.Subject.Name, out.Evidence, out.Absorbed = notNamed, nil, nil
 	out.MoreEvidence = f.MoreEvidence + len(f.Evidence)
-	out.Title, out.Means, out.Fix = s.scrub(f.Title), s.scrub(f.Means), s.scrub(f.Fix)
+	hide := func(text string) string { return s.scrub(withoutWords(text, f)) }
+	out.Title, out.Means, out.Fix = hide(f.Title), hide(f.Means), hide(f.Fix)
 	if resolved {
 		out.Means, out.Fix = "resolved", "nothing to do"
 	}
 	return &out, nil
 }
 
-// mentions reports whether a text has the name of a personal app.
+// foreign reports whether a finding is about an app that is not known to be there, and so not whose
+// it is: it was removed, and is still told until that is judged, or only its history is left.
+func (s *sending) foreign(about scanner.Subject) bool {
+	return (about.Kind == "app" || about.Kind == "package") && !s.public[about.Name]
+}
+
+// withoutWords takes out of a text what the finding has filled into it.
+func withoutWords(text string, f *scanner.Finding) string {
+	words := append(slices.Collect(maps.Values(f.Words)), f.Subject.Name)
+	slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) })
+	for _, w := range words {
+		if len(w) > 2 {
+			text = strings.ReplaceAll(text, w, notNamed)
+		}
+	}
+	return text
+}
+
+// commLen is what the kernel keeps of a process's name; Android gives it the end of the app's.
+const commLen = 15
+
+// mentions reports whether a text in JSON has the name of a personal app.
 func (s *sending) mentions(text string) bool {
-	return slices.ContainsFunc(s.names, func(n string) bool { return strings.Contains(text, n) })
+	return slices.ContainsFunc(s.names, func(n string) bool {
+		escaped, err := json.Marshal(n)
+		return err != nil || strings.Contains(text, string(escaped[1:len(escaped)-1])) ||
+			len(n) > commLen && strings.Contains(text, `"`+n[len(n)-commLen:]+`"`)
+	})
 }
 
 func (s *sending) scrub(text string) string {

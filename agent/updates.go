@@ -147,7 +147,9 @@ func criteriaNow(c Config) (crit *criteria, lost, err error) {
 	}
 	set, lost := tuf.Load(updatesDir(c))
 	if set == nil {
-		crit, err = load(nil)
+		if crit, err = load(nil); err == nil && lost != nil { // nobody knows whether a policy was in it
+			crit.policy, err = leastPolicy()
+		}
 		return crit, lost, err
 	}
 	if crit, lost = load(set); lost == nil {
@@ -163,9 +165,14 @@ func criteriaNow(c Config) (crit *criteria, lost, err error) {
 		}
 	}
 	if crit, err = load(nil); err == nil && hasPolicy {
-		crit.policy, err = ParsePolicy("", []byte("format: picket.policy/1\nsend: "+sendLevelOnly))
+		crit.policy, err = leastPolicy()
 	}
 	return crit, lost, err
+}
+
+// leastPolicy is that of a device whose own cannot be read.
+func leastPolicy() (*Policy, error) {
+	return ParsePolicy("", []byte("format: picket.policy/1\nsend: "+sendLevelOnly))
 }
 
 // updatesSource gives where updates come from; nil where nobody's are trusted. An enrolment that

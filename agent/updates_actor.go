@@ -133,7 +133,7 @@ func (d *daemon) adopt() bool {
 
 // abandon goes on without updates when nobody's are trusted any more.
 func (d *daemon) abandon() {
-	if len(d.set.Load().criteria.updates.Files) > 0 {
+	if c := d.set.Load().criteria; len(c.updates.Files) > 0 || c.policy != nil {
 		d.adopt()
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"picket/scanner"
 	"picket/scanner/facts"
+	"picket/store"
 	"picket/transport/stepca/fakeca"
 	"picket/transport/tuf"
 )
@@ -276,7 +277,7 @@ func TestLostUpdates(t *testing.T) {
 			t.Errorf("%s: lost %v, %v", damage, lost, err)
 			continue
 		}
-		if want := map[string]string{"rules": sendNoPersonal, "policy": sendLevelOnly, "record": sendFull}[damage]; crit.policy.send() != want || len(crit.rules.IDs()) < 10 {
+		if want := map[string]string{"rules": sendNoPersonal, "policy": sendLevelOnly, "record": sendLevelOnly}[damage]; crit.policy.send() != want || len(crit.rules.IDs()) < 10 {
 			t.Errorf("%s damaged: sends %q, want %q, with %d rules", damage, crit.policy.send(), want, len(crit.rules.IDs()))
 		}
 		// The next fetch heals it.
@@ -336,7 +337,7 @@ func TestNoPersonalApps(t *testing.T) {
 	if err != nil || s.mode != sendFull {
 		t.Fatal(s, err)
 	}
-	s = sending{mode: sendNoPersonal, names: []string{"com.example.dating", "org.example.Diary"}, salt: []byte("salt")}
+	s = sending{mode: sendNoPersonal, names: []string{"com.example.dating", "org.example.Diary"}, public: map[string]bool{"com.android.settings": true}, salt: []byte("salt")}
 	for p, want := range map[*facts.Package]bool{&own: true, &system: false, &flatpak: true, nil: false} {
 		if got := s.holdsPackage(p); got != want {
 			t.Errorf("%v is held: %v", p, got)
@@ -367,6 +368,48 @@ func TestNoPersonalApps(t *testing.T) {
 	}
 	if gone, err := s.finding(finding("com.android.settings"), true); err != nil || gone.Key != open.Key || gone.Subject.Name != notNamed {
 		t.Errorf("resolved: %+v, %v", gone, err)
+	}
+}
+
+// What JSON writes otherwise is found all the same, and an app that is no longer there is nobody
+// else's.
+func TestNoPersonalAppsByOtherWays(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, "/")
+	v := &vault{dir: b.config.StateDir, log: b.log0(), warn: newWarnings(b.log0(), time.Now), opts: store.Options{Uptime: b.clock.awake}}
+	if err := v.open(); err != nil {
+		t.Fatal(err)
+	}
+	var s sending
+	err := v.use(func(st *store.Store) (err error) {
+		s, err = sendingBy(sendNoPersonal, st, []facts.Package{
+			{ID: "com.example.tj", Name: "Tom & \"Jerry\" <3", Manager: "android", App: &facts.App{OnData: true}},
+			{ID: "com.example.secretive", Name: "com.example.secretive", Manager: "android", App: &facts.App{OnData: true}},
+			{ID: "com.android.settings", Name: "com.android.settings", Manager: "android", App: &facts.App{}},
+		})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []scanner.Finding{
+		{Title: "A notification", Subject: scanner.Subject{Kind: "setting", Name: "listeners"}, Evidence: []scanner.Evidence{{Source: "dumpsys", Fields: map[string]string{"label": "Tom & \"Jerry\" <3"}}}},
+		{Title: "A process", Subject: scanner.Subject{Kind: "process", Name: "ample.secretive"}, Evidence: []scanner.Evidence{{Source: "/proc/7/comm"}}},
+		{Title: "Dating Pro was here", Means: "com.gone.dating was removed", Fix: "forget com.gone.dating", Subject: scanner.Subject{Kind: "app", Name: "com.gone.dating"}, Words: map[string]string{"label": "Dating Pro"}},
+	} {
+		out, err := s.finding(&f, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Words = nil // which no event has
+		text := fmt.Sprintf("%+v", *out)
+		if strings.Contains(text, "Jerry") || strings.Contains(strings.ToLower(text), "dating") || strings.Contains(text, "secretive") || out.Subject.Name != notNamed {
+			t.Errorf("%s", text)
+		}
+	}
+	whole := scanner.Finding{Title: "An app", Subject: scanner.Subject{Kind: "app", Name: "com.android.settings"}, Evidence: []scanner.Evidence{{Source: "x"}}}
+	if out, err := s.finding(&whole, false); err != nil || out.Subject.Name != "com.android.settings" || len(out.Evidence) != 1 {
+		t.Errorf("of the system: %+v, %v", out, err)
 	}
 }
 
