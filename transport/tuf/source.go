@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Source is where a repository is: a web server or a folder.
@@ -70,16 +72,18 @@ func (d folder) open(ctx context.Context, name string, from int64) (io.ReadClose
 		return nil, 0, err
 	}
 	defer root.Close()
-	if st, err := root.Stat(filepath.FromSlash(name)); err != nil {
-		return nil, 0, err
-	} else if !st.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s is no regular file", name)
-	}
-	f, err := root.Open(filepath.FromSlash(name))
+	f, err := root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|unix.O_NONBLOCK, 0) // a pipe must not hang
 	if err != nil {
 		return nil, 0, err
 	}
-	if _, err := f.Seek(from, io.SeekStart); err != nil {
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", name)
+	}
+	if err == nil {
+		_, err = f.Seek(from, io.SeekStart)
+	}
+	if err != nil {
 		f.Close()
 		return nil, 0, err
 	}

@@ -141,6 +141,7 @@ func (c *Client) Fetch(ctx context.Context, accept func(*Set) error) (Result, er
 	}
 	same := old != nil && maps.Equal(old.Files, next.Files) && c.whole(old)
 	if !same {
+		c.sweep(old, next) // of what was refused before, the disk would fill up
 		if err := c.bring(ctx, next); err != nil {
 			return Result{Set: old}, err
 		}
@@ -179,8 +180,9 @@ func (c *Client) bring(ctx context.Context, s *Set) error {
 	return nil
 }
 
-// sweep removes the files of sets that are no longer in effect, and what a crash left behind.
-func (c *Client) sweep(s *Set) {
+// sweep removes all files but those of some sets, nil ones passed over, and what a crash left behind. What of a
+// set came only in part stays with it.
+func (c *Client) sweep(sets ...*Set) {
 	left, _ := filepath.Glob(filepath.Join(c.Dir, ".new-*"))
 	for _, name := range left {
 		os.Remove(name)
@@ -190,8 +192,13 @@ func (c *Client) sweep(s *Set) {
 		return
 	}
 	keep := map[string]bool{}
-	for _, f := range s.Files {
-		keep[f.SHA256] = true
+	for _, s := range sets {
+		if s == nil {
+			continue
+		}
+		for _, f := range s.Files {
+			keep[f.SHA256], keep[f.SHA256+".part"] = true, true
+		}
 	}
 	for _, e := range entries {
 		if !keep[e.Name()] {

@@ -454,6 +454,24 @@ func TestRejectedWhole(t *testing.T) {
 	d.take("two")
 }
 
+// A device that can take none of what is published keeps the last of it, not all.
+func TestRefusedFilesDoNotPileUp(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	d := p.device()
+	d.take("one")
+	d.veto = errors.New("it needs a newer Picket")
+	for _, text := range []string{"two", "three", "four"} {
+		p.pack(text)
+		d.refuses(Rejected, "one")
+	}
+	entries, err := os.ReadDir(filepath.Join(d.Dir, packs))
+	must(t, err)
+	if len(entries) > 4 {
+		t.Errorf("%d files are kept of two sets of two", len(entries))
+	}
+}
+
 func TestThresholds(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t)
