@@ -35,7 +35,8 @@ type lane struct {
 	clock      clock
 	chance     func() float64
 
-	failed int
+	failed int             // tries
+	dry    int             // those of them since it last took anything: waits grow with them
 	until  time.Duration   // since boot: not tried before; 0 for one that works
 	told   map[string]bool // errors that were logged since it last worked
 	codes  map[string]bool // warnings that stand
@@ -50,6 +51,7 @@ func (l *lane) ready() bool { return l.clock.boot() >= l.until }
 // failing counts a failure and makes it a warning, logged once for each text.
 func (l *lane) failing(err error) {
 	l.failed++
+	l.dry++
 	f := asFailure(err)
 	text := err.Error()
 	l.warn.put(f.code, l.dependency, text, f.fix, !l.told[text] && len(l.told) < toldMost)
@@ -63,16 +65,19 @@ func (l *lane) failing(err error) {
 		}
 	}
 	l.codes[f.code] = true
-	wait := f.pace.wait(l.failed, l.chance())
+	wait := f.pace.wait(l.dry, l.chance())
 	if f.after > 0 {
 		wait = max(wait, f.after+part(f.after/4, l.chance()))
 	}
 	l.until = l.clock.boot() + wait
 }
 
-// works says that the sink took something, or that there is nothing to take.
+// took says that the sink took something, whatever comes next.
+func (l *lane) took() { l.dry = 0 }
+
+// works says that the sink took all there was, or that there is nothing to take.
 func (l *lane) works() {
-	l.until = 0
+	l.until, l.dry = 0, 0
 	if l.failed == 0 {
 		return
 	}

@@ -186,8 +186,11 @@ func (a *second) Send(ctx context.Context, events []store.Event) Receipt {
 	for _, id := range got.Delivered {
 		gone[id] = true
 	}
-	if len(got.Delivered) > 0 && a.s.reached != nil {
-		a.s.reached()
+	if len(got.Delivered) > 0 {
+		a.s.up.took()
+		if a.s.reached != nil {
+			a.s.reached()
+		}
 	}
 	for _, e := range events {
 		if e.Seq > a.s.filed && gone[e.ID] {

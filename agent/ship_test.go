@@ -73,6 +73,54 @@ func queueAs(t testing.TB, v *vault, key, body string) {
 	}
 }
 
+// oneByOne takes one batch of a few at a time, and fails in between: an upstream that throttles.
+type oneByOne struct {
+	fickle
+	calls int
+}
+
+func (o *oneByOne) Send(ctx context.Context, events []store.Event) Receipt {
+	if o.calls++; o.calls%2 == 0 {
+		return Receipt{Err: &failure{err: errors.New("slow down"), code: warnUpstream, pace: busyLane}}
+	}
+	return o.fickle.Send(ctx, events[:1])
+}
+
+// TestProgressKeepsTheShortPace: waits grow while nothing is taken, not while a backlog drains.
+func TestProgressKeepsTheShortPace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "/")
+		warn := newWarnings(b.log0(), time.Now)
+		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
+		if err := v.open(); err != nil {
+			t.Fatal(err)
+		}
+		s, up := newShipper(v, warn, b.machine), &oneByOne{}
+		for i := range 60 {
+			queue(t, v, fmt.Sprint(i))
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.run(ctx, &fickle{}, up) }()
+		time.Sleep(batchAge + 60*busyLane.first)
+		synctest.Wait()
+		if taken, _ := up.seen(); len(taken) != 60 {
+			t.Errorf("%d of 60 were taken", len(taken))
+		}
+		if n := strings.Count(b.log.String(), "slow down"); n > 2 {
+			t.Errorf("logged %d times", n)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := v.close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestShipperBacksOffAndRecovers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
