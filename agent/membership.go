@@ -205,7 +205,9 @@ func (m *membership) run(ctx context.Context) error {
 func (m *membership) isDue() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.identity() != nil && !m.due.IsZero() && !m.clock.wall().Before(m.due)
+	now := m.clock.wall()
+	// After a try that failed before now, the clock was set back, and the next is by the wrong one.
+	return m.identity() != nil && !m.due.IsZero() && (!now.Before(m.due) || m.failed > 0 && now.Before(m.tried))
 }
 
 // renew tries once.

@@ -145,6 +145,23 @@ func TestRenewsAfterTheEnd(t *testing.T) {
 	}
 }
 
+// TestClockAheadForAWhile: a try that failed while the clock was years ahead does not put the next
+// one off until then.
+func TestClockAheadForAWhile(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	m.change(func(ca *fakeca.CA) { ca.Fail = http.StatusServiceUnavailable })
+	ahead := 12 * 365 * day
+	m.clock.advance(ahead)
+	m.runFor(t, time.Hour)
+	m.clock.advance(-ahead)
+	m.change(func(ca *fakeca.CA) { ca.Fail = 0 })
+	m.runFor(t, 2*lastRenewRetry)
+	if m.issued() != 2 || m.codes() != "" {
+		t.Errorf("%d certificates, warnings %q", m.issued(), m.codes())
+	}
+}
+
 func TestRevokedIsNotRenewed(t *testing.T) {
 	t.Parallel()
 	m := newMember(t)
