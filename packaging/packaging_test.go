@@ -29,7 +29,7 @@ func shells(t *testing.T) [][]string {
 func TestScriptsAreShell(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"openrc/picket", "sysv/picket", "procd/picket", "android/module/customize.sh", "android/module/service.sh",
-		"android/module/uninstall.sh", "android/module/META-INF/com/google/android/update-binary"} {
+		"android/module/uninstall.sh", "responses/nftables", "responses/vpn", "android/module/META-INF/com/google/android/update-binary"} {
 		for _, sh := range shells(t) {
 			out, err := exec.Command(sh[0], append(sh[1:], "-n", file)...).CombinedOutput()
 			if err != nil || len(out) > 0 {
