@@ -59,6 +59,7 @@ func (d *daemon) posture() (Posture, time.Duration) {
 	defer d.access.mu.Unlock()
 	p, next := d.access.standing.judge(policy, now)
 	p.Findings = append(p.Findings, d.access.findings...)
+	d.foretell(&p)
 	return p, next
 }
 

@@ -122,8 +122,8 @@ func showPosture(w io.Writer, p Posture, now time.Time) error {
 	if p.Next != "" {
 		row("next", "%s at %s", p.Next, timeText(*p.At))
 	}
-	if p.WipeDue {
-		row("next", "work data is to be removed now")
+	if p.WipeDue && p.Next == "" {
+		row("next", "work data is to be removed, where this device declares any")
 	}
 	if p.Organisation != "" || p.Support != "" {
 		row("policy of", "%s %s", p.Organisation, p.Support)

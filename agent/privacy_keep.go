@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"picket/agent/respond"
 	"picket/scanner/report"
 	"picket/store"
 )
@@ -72,6 +73,15 @@ func (d *daemon) export(emit func(exported) error) error {
 	err := eachDelivered(s.config.SinkFile, func(line []byte) error { return emit(exported{"delivered", stored(bytes.Clone(line), "")}) })
 	if err != nil {
 		return err
+	}
+	done, err := respond.ReadRecord(responsesDir(s.config))
+	if err != nil {
+		return err
+	}
+	for _, e := range done {
+		if err := emit(exported{"responses", e}); err != nil {
+			return err
+		}
 	}
 	b, err := readPrivate(filepath.Join(s.config.StateDir, enrolmentName), enrolmentMax)
 	if errors.Is(err, fs.ErrNotExist) {

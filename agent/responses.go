@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,16 +50,25 @@ func declaration(c Config, from Origins) (*respond.Declaration, error) {
 }
 
 func declarationFile(from Origins) string {
-	return filepath.Join(filepath.Dir(from.File), declarationName)
+	return full(filepath.Join(filepath.Dir(from.File), declarationName))
+}
+
+// full gives a path from the root on.
+func full(name string) string {
+	out, err := filepath.Abs(name)
+	if name == "" || err != nil {
+		return name // which is then refused, or nothing
+	}
+	return out
 }
 
 // keptPaths are Picket's own, which no wipe touches.
 func keptPaths(c Config, from Origins) []string {
-	out := []string{c.StateDir, from.File, declarationFile(from), c.SinkFile, c.Socket}
+	out := []string{full(c.StateDir), full(from.File), declarationFile(from), full(c.SinkFile), full(c.Socket)}
 	if exe, err := os.Executable(); err == nil {
 		out = append(out, exe)
 	}
-	return slices.DeleteFunc(out, func(s string) bool { return !filepath.IsAbs(s) })
+	return slices.DeleteFunc(out, func(s string) bool { return s == "" })
 }
 
 // responding is what the daemon knows of responses.
@@ -129,6 +139,23 @@ func (d *daemon) responder() (*respond.Responder, error) {
 	return r, err
 }
 
+// openAccess undoes a block that an agent which has ended left behind, and calls off what waits.
+func openAccess(ctx context.Context, c Config, from Origins) error {
+	s, err := respond.ReadState(responsesDir(c))
+	if err != nil || s.Hook.Applied != respond.Blocked && s.Hook.Applied != respond.Warned && s.Hook.Error == "" {
+		return err
+	}
+	declared, err := declaration(c, from)
+	if err != nil {
+		return err
+	}
+	r, err := respond.New(responsesDir(c), cryptorand.Reader)
+	if err == nil {
+		_, err = r.Look(ctx, respond.Situation{Now: time.Now(), Access: respond.Open, Block: true, Declared: declared})
+	}
+	return err
+}
+
 // situation is what responses go by.
 func (d *daemon) situation() respond.Situation {
 	set := d.set.Load()
@@ -163,6 +190,16 @@ func (d *daemon) situation() respond.Situation {
 	}
 	s.Keep = d.respond.keep(d.member.identity())
 	return s
+}
+
+// foretell adds when a wipe that is due may begin: after its announcement it has a time of its own.
+func (d *daemon) foretell(p *Posture) {
+	if r := d.respond.at.Load(); p.WipeDue && r != nil {
+		if w := r.State().Wipe; w != nil && w.Begun.IsZero() {
+			at := w.Earliest(d.now())
+			p.Next, p.At = accessWiped, &at
+		}
+	}
 }
 
 // warnOfWipe has everybody who asks after the agent's health read that a wipe is coming.

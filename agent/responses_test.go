@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"picket/agent/respond"
 	"picket/scanner/report"
 )
@@ -94,6 +96,16 @@ func TestResponsesOfADaemon(t *testing.T) {
 		if s.Wipe == nil || s.Earliest == nil || !d.warn.stands(warnWipe) || !work() {
 			t.Fatalf("no wipe is announced: %+v\n%s", s, b.log)
 		}
+		if p := d.postureNow(); p.Next != accessWiped || !p.At.Equal(*s.Earliest) {
+			t.Errorf("the posture says %+v", p)
+		}
+		if v, err := d.pageView(t.Context()); err != nil || v.Access.Next != accessWiped || !v.Access.At.Equal(*s.Earliest) {
+			t.Errorf("the page says %+v, %v", v.Access, err)
+		}
+		var status bytes.Buffer
+		if err := showStatus(&status, d.status(), time.Now()); err != nil || !strings.Contains(status.String(), "to be removed, not before "+timeText(*s.Earliest)) {
+			t.Errorf("the status says %s, %v", status.String(), err)
+		}
 		if err := d.decideWipe(true, s.Wipe.ID, "anna", "found it"); err != nil {
 			t.Error(err)
 		}
@@ -117,6 +129,13 @@ func TestResponsesOfADaemon(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.Join(dir, "other/c")); err != nil {
 			t.Error(err)
+		}
+		if v, err := d.pageView(t.Context()); err != nil || v.Access.State != accessWiped {
+			t.Errorf("the page says %+v, %v", v.Access, err)
+		}
+		_, exported := exportedBy(t, d)
+		if !strings.Contains(exported, respond.WipeDone) || !strings.Contains(exported, "found it") {
+			t.Errorf("what is kept says nothing of it: %s", exported)
 		}
 		replace(t, root, "/etc/shadow", "root:*:19000:0:99999:7:::\nann:*:19000:0:99999:7:::\n")
 		if _, err := d.rescan(t.Context(), true); err != nil {
@@ -215,5 +234,74 @@ func TestKeptPlaces(t *testing.T) {
 	u.Proxy = "http://proxy.example.org:3128"
 	if got := u.places(); got[len(got)-1] != "proxy.example.org:3128" || len(got) != 3 {
 		t.Errorf("behind a proxy: %q", got)
+	}
+}
+
+// TestUninstallingOpensAccess has an agent gone that had access blocked.
+func TestUninstallingOpensAccess(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, smallSystem(t, 1))
+	dir := b.declareResponses(t)
+	_, from, err := b.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := openAccess(t.Context(), b.config, from); err != nil { // nothing was done
+		t.Fatal(err)
+	}
+	declared, err := declaration(b.config, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := respond.New(responsesDir(b.config), b.entropy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Look(t.Context(), respond.Situation{Now: time.Now(), Access: respond.Blocked, Block: true, Declared: declared}); err != nil {
+		t.Fatal(err)
+	}
+	if err := openAccess(t.Context(), b.config, from); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "hooked")); err != nil || strings.Join(strings.Fields(string(got)), " ") != "blocked open" {
+		t.Errorf("the hook was told %q, %v", got, err)
+	}
+}
+
+// TestEventsOfResponsesFollowOCSF holds them against the published schema, where it is there.
+func TestEventsOfResponsesFollowOCSF(t *testing.T) {
+	t.Parallel()
+	data := os.Getenv("PICKET_SHARED_DATA")
+	if data == "" {
+		data = filepath.Join("..", "..", "shared", "data")
+	}
+	f, err := os.Open(filepath.Join(data, "ocsf-1.8.0", "application_lifecycle.schema.json"))
+	if err != nil {
+		t.Skipf("PICKET_SHARED_DATA names no folder with ocsf-1.8.0: %v", err)
+	}
+	defer f.Close()
+	doc, err := jsonschema.UnmarshalJSON(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("event.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema := c.MustCompile("event.json")
+	for i, what := range []string{respond.HookApplied, respond.HookFailed, respond.WipeAnnounced, respond.WipeConfirmed, respond.WipeCancelled, respond.WipeBegun, respond.WipeResumed, respond.WipeDone, respond.WipeIncomplete} {
+		e := respond.Entry{Seq: uint64(i + 1), At: time.Unix(1, 0), What: what, Text: "x", By: "anna", Access: respond.Blocked, Wipe: "3f9a0c51d2e47b86", Begin: time.Unix(2, 0),
+			Steps: []respond.Step{{Kind: "folder", Name: "/srv/work", State: respond.StepDone, Tries: 1, Removal: &respond.Removal{Files: 3, Bytes: 4}}}}
+		got, err := responseEvent(report.EventMeta{UID: "1", Time: time.Unix(1_800_000_000, 0), Version: "1", Device: report.DeviceRef{UID: "d"}}, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		event, err := jsonschema.UnmarshalJSON(bytes.NewReader(got.Body))
+		if err == nil {
+			err = schema.Validate(event)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }

@@ -104,6 +104,7 @@ func (d *daemon) status() Status {
 	s.LastScan, s.NextScan = d.scanTimes(c)
 	d.storeStatus(&s)
 	s.Enrolment, s.Access = d.member.state(), d.postureNow().State
+	s.Responses = d.responseState()
 	s.Warnings = d.warn.all()
 	for _, w := range s.Warnings {
 		if w.Code == warnConfigRefused {

@@ -28,6 +28,7 @@ type Status struct {
 	Packages   InventoryState `json:"packages"`
 	Enrolment  EnrolmentState `json:"enrolment"`
 	Updates    UpdateState    `json:"updates"`
+	Responses  ResponseState  `json:"responses"`
 	Send       string         `json:"send"` // what leaves the device: full, no-personal-apps, level-only
 	Outbox     OutboxState    `json:"outbox"`
 	Store      StoreState     `json:"store"`

@@ -57,6 +57,9 @@ func showStatus(w io.Writer, s Status, now time.Time) error {
 	row("config", "%s", configUseText(s.Config))
 	row("enrolment", "%s", enrolmentText(&s.Enrolment, now))
 	row("updates", "%s", updatesText(s.Updates, now))
+	if text := wipeText(s.Responses); text != "" {
+		row("work data", "%s", text)
+	}
 	row("outbox", "%s", outboxText(s.Outbox, now))
 	row("store", "%s, %s", s.Store.File, bytesText(s.Store.Bytes))
 	row("costs", "%s", ownText(s.Own))

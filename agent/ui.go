@@ -161,6 +161,9 @@ func (d *daemon) pageView(context.Context) (*ui.View, error) {
 	}
 	p := d.postureNow()
 	v.Access = accessOf(p)
+	if w := d.responseState().Wipe; w != nil && !w.Ended.IsZero() && p.State == accessBlocked {
+		v.Access.State = accessWiped
+	}
 	if v.Member.Organisation == "" {
 		v.Member.Organisation = p.Organisation
 	}

@@ -23,6 +23,7 @@ type removal struct {
 type farewell struct {
 	system *initSystem // nil where there is no service
 	cfg    Config
+	from   Origins
 
 	Removes  []removal `json:"removes"`
 	Leaves   []removal `json:"leaves,omitempty"`
@@ -32,7 +33,7 @@ type farewell struct {
 
 // planFarewell looks for everything that Picket has left on this device. purge has the settings go too.
 func planFarewell(c Config, from Origins, system *initSystem, purge bool) (*farewell, error) {
-	f := &farewell{system: system, cfg: c}
+	f := &farewell{system: system, cfg: c, from: from}
 	settings := []string{from.File}
 	if system != nil {
 		definition, found, err := system.installed()
@@ -111,7 +112,7 @@ func stateFiles(c Config) ([]string, error) {
 	var out []string
 	for _, pattern := range []string{
 		filepath.Join(globQuote(c.StateDir), storeFile+"*"), filepath.Join(globQuote(c.StateDir), enrolmentName), filepath.Join(globQuote(c.StateDir), enrolmentLock),
-		filepath.Join(globQuote(c.StateDir), keyPrefix+"*"+keySuffix), globQuote(updatesDir(c)), globQuote(c.SinkFile) + "*", globQuote(c.Socket),
+		filepath.Join(globQuote(c.StateDir), keyPrefix+"*"+keySuffix), globQuote(updatesDir(c)), globQuote(responsesDir(c)), globQuote(c.SinkFile) + "*", globQuote(c.Socket),
 	} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
@@ -183,6 +184,9 @@ func (f *farewell) carryOut(ctx context.Context, say func(format string, args ..
 	var status Status
 	if err := callAPI(ctx, f.cfg.Socket, apiRequest{Op: "status"}, nil, &status); err == nil {
 		return nil, &hinted{fmt.Errorf("an agent still runs, as process %d", status.PID), "stop it first, then run this again"}
+	}
+	if err := openAccess(ctx, f.cfg, f.from); err != nil {
+		notices = append(notices, fmt.Sprintf("access is blocked by a hook, and could not be opened: %v", err))
 	}
 	if f.Enrolled != "" {
 		id, left, err := enroller{dir: f.cfg.StateDir, now: time.Now}.unenrol(ctx, true)

@@ -170,6 +170,21 @@ func showResponses(w io.Writer, s ResponseState) error {
 	return writeClean(w, b.String())
 }
 
+// wipeText says in one line how a wipe stands; "" for none.
+func wipeText(s ResponseState) string {
+	switch p := s.Wipe; {
+	case p == nil:
+		return ""
+	case !p.Ended.IsZero():
+		return "removed, as far as it was declared, at " + timeText(p.Ended)
+	case !p.Begun.IsZero():
+		return "being removed since " + timeText(p.Begun)
+	case s.Earliest != nil:
+		return "to be removed, not before " + timeText(*s.Earliest) + ", confirmed by " + confirmText(p) + ": see 'picket wipe'"
+	}
+	return ""
+}
+
 func confirmText(p *respond.Pending) string {
 	switch {
 	case p.Confirmed != "":
@@ -229,7 +244,7 @@ func wipeDryRun(cmd *cobra.Command, which *configFlags, file string, asJSON bool
 		file = declarationFile(from)
 	}
 	keep := keptPaths(c, from)
-	d, err := respond.Load(file, keep...)
+	d, err := respond.Load(full(file), keep...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return &hinted{err, "without that file nothing is ever removed; docs/responses.md says what it is"}
 	}

@@ -62,6 +62,11 @@ func openRecord(dir string) (*record, error) {
 	return r, nil
 }
 
+// ReadRecord gives what was done, as the record in a Responder's folder has it.
+func ReadRecord(dir string) ([]Entry, error) {
+	return (&record{name: filepath.Join(dir, recordName)}).since(0)
+}
+
 // since gives the entries after one.
 func (r *record) since(seq uint64) (out []Entry, err error) {
 	for _, name := range []string{r.name + ".1", r.name} {
