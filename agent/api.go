@@ -67,7 +67,9 @@ type apiDeps struct {
 	Export func(emit func(exported) error) error
 	// Erase erases the named parts of what is kept, or all that may be.
 	Erase func(parts []string) ([]erased, error)
-	Log   *slog.Logger
+	// Notices tells a user of what is open and was not told to them, until ctx ends.
+	Notices func(ctx context.Context, uid uint32, language string, show func(notice) error) error
+	Log     *slog.Logger
 }
 
 // apiRequest is the line that a client sends.

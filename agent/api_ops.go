@@ -37,6 +37,7 @@ func apiOps() map[string]apiOp {
 		"reload":    {acts: true, run: (*apiCall).reload},
 		"enrolment": {acts: true, run: (*apiCall).enrolment},
 		"page":      {run: (*apiCall).page},
+		"notices":   {run: (*apiCall).notices},
 		"posture":   {run: (*apiCall).posture},
 		"token":     {acts: true, run: (*apiCall).token},
 		"responses": {run: (*apiCall).responses},
@@ -49,7 +50,7 @@ func apiOps() map[string]apiOp {
 
 // long says that the answer may take longer than others, for as long as the client stays.
 func (apiOp) long(r apiRequest) bool {
-	return r.Op == "events" && r.Follow || r.Op == "rescan" && r.Wait
+	return (r.Op == "events" || r.Op == "notices") && r.Follow || r.Op == "rescan" && r.Wait
 }
 
 // apiCall is one request being answered.
@@ -259,6 +260,29 @@ func (c *apiCall) token() (any, error) {
 		return nil, err
 	}
 	return tokenEnd{token}, nil
+}
+
+// notices sends what the one who asks has not been told, as it comes, until they go.
+func (c *apiCall) notices() (any, error) {
+	switch {
+	case !c.req.Follow:
+		return nil, apiErrorf(codeInvalid, "follow: notices come as they are due")
+	case len(c.req.Lang) > 8:
+		return nil, apiErrorf(codeInvalid, "lang: %s is no code of ISO 639-1", quoted(c.req.Lang))
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	defer c.watchClient(cancel)()
+	err := c.server.deps.Notices(ctx, c.peer.uid, c.req.Lang, func(n notice) error {
+		if err := c.out.item(n); err != nil {
+			return err
+		}
+		return c.out.buf.Flush()
+	})
+	if ctx.Err() != nil {
+		return nil, errStopping()
+	}
+	return nil, err
 }
 
 func (c *apiCall) events() (any, error) {

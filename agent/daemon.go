@@ -52,7 +52,9 @@ type machine struct {
 	sink     func(Config) Sink
 	// upstream gives where events go beside the file, nil for nowhere; a nil function goes by the enrolment.
 	upstream func(Config) Sink
-	dial     dialFunc // into the network, for the network probe; nil asks nothing of it
+	boards   []board               // where people read what they are told
+	zone     func() *time.Location // of the device; nil is the process's
+	dial     dialFunc              // into the network, for the network probe; nil asks nothing of it
 }
 
 // settled is a configuration in effect, and what it names.
@@ -80,6 +82,7 @@ type daemon struct {
 	access   *access
 	respond  *responding
 	feed     feed
+	noticed  reloads // told after each change of what is open
 	reloads  reloads
 	set      atomic.Pointer[settled]
 	ledger   *ledger

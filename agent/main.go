@@ -115,7 +115,7 @@ which checks it could not make.`,
 	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(), indicatorsCommand(),
 		configCommand(), runCommand(), replayCommand(), serviceCommand(), enrolCommand(), unenrolCommand(),
 		statusCommand(), postureCommand(), uiCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
-		setupCommand(), uninstallCommand(), wipeCommand(),
+		setupCommand(), uninstallCommand(), notifyCommand(), wipeCommand(),
 		eventsCommand(), reloadCommand(), doctorCommand(), updateCommand(), policyCommand(), publishCommand(),
 		privacyCommand(),
 		versionCommand(), completionCommand(), manCommand())

@@ -45,6 +45,9 @@ func (d *daemon) publish(m *eventMaker) {
 			d.feed.publish(bytes.TrimSuffix(line, []byte("\n")))
 		}
 	}
+	if len(m.made) > 0 {
+		d.noticed.all()
+	}
 	m.made = nil
 }
 

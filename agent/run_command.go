@@ -60,7 +60,7 @@ Exit status: 0 ended by a signal, 1 error, 64 usage.`,
 			}
 			m.log.Info("started", "version", version(), "pid", os.Getpid(), "state_dir", d.config().StateDir)
 			signals := actor{"signals", func(ctx context.Context) error { return d.runSignals(ctx, hup) }}
-			err = d.run(cmd.Context(), actor{"serve", d.runServe}, actor{"page", d.runPage}, actor{"renew", d.runRenew}, actor{"updates", d.runUpdates}, actor{"posture", d.runPosture}, actor{"responses", d.runResponses}, signals, actor{"watchdog", d.runWatchdog})
+			err = d.run(cmd.Context(), actor{"serve", d.runServe}, actor{"page", d.runPage}, actor{"notices", d.runNotices}, actor{"renew", d.runRenew}, actor{"updates", d.runUpdates}, actor{"posture", d.runPosture}, actor{"responses", d.runResponses}, signals, actor{"watchdog", d.runWatchdog})
 			if err == nil {
 				m.log.Info("stopped")
 			}
@@ -101,6 +101,8 @@ func hostMachine(which *configFlags, log io.Writer) machine {
 		version: version(),
 		built:   buildTime(),
 		sink:    func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		boards:  hostBoards(HostEnv(nil)),
+		zone:    hostZone(HostEnv(nil).Android),
 		dial:    (&net.Dialer{}).DialContext,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"picket/scanner"
@@ -71,6 +72,9 @@ func (d *daemon) apiDeps() apiDeps {
 		Decide:    d.decideWipe,
 		Export:    d.export,
 		Erase:     d.erase,
+		Notices: func(ctx context.Context, uid uint32, language string, show func(notice) error) error {
+			return d.tellOne(ctx, "uid:"+strconv.FormatUint(uint64(uid), 10), language, show)
+		},
 	}
 }
 

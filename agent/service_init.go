@@ -234,6 +234,11 @@ func runTool(name string, args ...string) error {
 func toolOutput(name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), toolTime)
 	defer cancel()
+	return toolOutputWithin(ctx, name, args...)
+}
+
+// toolOutputWithin is toolOutput until ctx ends.
+func toolOutputWithin(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.WaitDelay = time.Second // what it started may hold on to the pipe
 	b, err := cmd.CombinedOutput()

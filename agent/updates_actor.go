@@ -158,6 +158,7 @@ func (d *daemon) settle(s settled) {
 	d.budget.setShare(s.config.CPUBudget)
 	setLevel(d.level, s.config.LogLevel)
 	d.reloads.all()
+	d.noticed.all()
 }
 
 // lostUpdates says that what was accepted is not in effect.
