@@ -60,6 +60,9 @@ func (d *daemon) posture() (Posture, time.Duration) {
 	p, next := d.access.standing.judge(policy, now)
 	p.Findings = append(p.Findings, d.access.findings...)
 	d.foretell(&p)
+	if r := d.judging.report(); r != nil {
+		p.NotChecked = notChecked(r)
+	}
 	return p, next
 }
 

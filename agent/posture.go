@@ -31,6 +31,7 @@ type Posture struct {
 	MaxLevel     string           `json:"max_level,omitempty"` // the policy's; absent where any will do
 	Reasons      []PostureReason  `json:"reasons"`             // why the requirements are not met
 	Findings     []PostureFinding `json:"findings"`            // those that set the level, the first 50
+	NotChecked   int              `json:"not_checked"`         // rules that the last scan could not judge
 	Scanned      *time.Time       `json:"scanned,omitempty"`   // begin of the last whole scan
 	Age          *int64           `json:"age_seconds,omitempty"`
 	Expires      *time.Time       `json:"expires,omitempty"` // when that scan is too old

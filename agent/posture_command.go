@@ -108,6 +108,9 @@ func showPosture(w io.Writer, p Posture, now time.Time) error {
 		}
 		row("finding", "%s", text)
 	}
+	if p.NotChecked > 0 {
+		row("not checked", "%d rules: 'picket scan' says why", p.NotChecked)
+	}
 	switch {
 	case p.Scanned == nil:
 		row("scanned", "not yet")

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"picket/scanner"
+	"picket/store"
 )
 
 func policyOfPosture(p PolicyPosture) *Policy {
@@ -169,4 +171,103 @@ func (b *bench) startGuarded(t testing.TB) (d *daemon, stop func() error) {
 	done := make(chan error, 1)
 	go func() { done <- d.run(ctx, actor{"updates", d.runUpdates}, actor{"posture", d.runPosture}) }()
 	return d, func() error { cancel(); return <-done }
+}
+
+// TestUnknownIsNotPutRight: what was found and cannot be looked at any more counts on.
+func TestUnknownIsNotPutRight(t *testing.T) {
+	t.Parallel()
+	root := smallSystem(t, 1)
+	replace(t, root, "/etc/shadow", badShadow)
+	d, err := newDaemon(newBench(t, root).machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.leave(nil)
+	if _, err := d.scanWhole(t.Context(), "test", d.set.Load().criteria); err != nil {
+		t.Fatal(err)
+	}
+	if p := d.postureNow(); p.Level != scanner.LevelHigh || len(p.Findings) != 1 || p.Findings[0].Unchecked {
+		t.Fatalf("first: %+v", p)
+	}
+	// The next scan sees nothing of it, and does not know why.
+	blind := *d.judging.report()
+	blind.Level, blind.SetBy, blind.Findings, blind.Coverage = scanner.Secured, nil, nil, slices.Clone(blind.Coverage)
+	for i := range blind.Coverage {
+		blind.Coverage[i].Outcome, blind.Coverage[i].Why = scanner.Unknown, "may not be read"
+	}
+	if _, err := d.keep(outcome{report: &blind}); err != nil {
+		t.Fatal(err)
+	}
+	if p := d.postureNow(); p.Level != scanner.LevelHigh || len(p.Findings) != 1 || !p.Findings[0].Unchecked {
+		t.Errorf("after a blind scan: %+v", p)
+	}
+	seeing := blind
+	seeing.Coverage = slices.Clone(blind.Coverage)
+	for i := range seeing.Coverage {
+		seeing.Coverage[i].Outcome, seeing.Coverage[i].Why = scanner.Passed, ""
+	}
+	if _, err := d.keep(outcome{report: &seeing}); err != nil {
+		t.Fatal(err)
+	}
+	if p := d.postureNow(); p.Level != scanner.Secured || len(p.Findings) != 0 {
+		t.Errorf("once it is seen to be gone: %+v", p)
+	}
+}
+
+// TestOffline blocks a device that reaches nobody, over a restart, and lets it in when it does.
+func TestOffline(t *testing.T) {
+	t.Parallel()
+	root := smallSystem(t, 1)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, root)
+		f := newFleet(t)
+		f.publish(nil, "format: picket.policy/1\nposture: {offline: 8h, block_after: 1h}\n")
+		f.trust(b.config)
+		d, stop := b.startGuarded(t)
+		time.Sleep(20 * time.Hour)
+		synctest.Wait()
+		if p := d.postureNow(); p.State != accessOpen {
+			t.Fatalf("in touch: %+v\n%s", p, b.log)
+		}
+		away := f.Dir + "-away"
+		f.must(os.Rename(f.Dir, away))
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Hour)
+		d, stop = b.startGuarded(t)
+		time.Sleep(9 * time.Hour)
+		synctest.Wait()
+		p := d.postureNow()
+		if p.State != accessBlocked || !slices.Equal(codesOf(p), []string{reasonOffline}) {
+			t.Errorf("out of touch for half a day: %+v", p)
+		}
+		if v, err := d.pageView(t.Context()); err != nil || !slices.Equal(v.Access.Why, []string{reasonOffline}) {
+			t.Errorf("the page has %+v, %v", v.Access, err)
+		}
+		var shown strings.Builder
+		if err := showPosture(&shown, p, time.Now()); err != nil || !strings.Contains(shown.String(), "the organisation has not been reached for 8h") {
+			t.Errorf("shown: %v\n%s", err, &shown)
+		}
+		f.must(os.Rename(away, f.Dir))
+		time.Sleep(5 * time.Hour)
+		synctest.Wait()
+		if p := d.postureNow(); p.State != accessOpen {
+			t.Errorf("in touch again: %+v", p)
+		}
+		// Without a policy nothing is left of it.
+		f.publish(map[string]string{"OS-901.yaml": ruleOfFleet, "pack.yaml": "name: Fleet\nversion: two\nmin_engine: 1\n"}, "")
+		time.Sleep(5 * time.Hour)
+		synctest.Wait()
+		if p := d.postureNow(); p.State != "" {
+			t.Errorf("without a policy: %+v", p)
+		}
+		note, err := fromStore(d.vault, func(st *store.Store) ([]byte, error) { return st.Recall(notesTable, accessNote) })
+		if err != nil || note != nil {
+			t.Errorf("its note: %q, %v", note, err)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
 }

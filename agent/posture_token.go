@@ -44,7 +44,8 @@ type postureClaims struct {
 	Expires  int64         `json:"exp"`
 	State    string        `json:"state"` // open, warned, blocked; "" where no policy asks for anything
 	Level    scanner.Level `json:"level"`
-	ScanAge  *int64        `json:"scan_age"` // seconds; null: no whole scan yet
+	ScanAge  *int64        `json:"scan_age"`    // seconds; null: no whole scan yet
+	Unknown  int           `json:"not_checked"` // rules without a verdict
 	Policy   string        `json:"policy,omitempty"`
 }
 
@@ -68,7 +69,7 @@ func (d *daemon) postureToken(audience, nonce string) (string, error) {
 		return "", &hinted{fmt.Errorf("the certificate of this device ended at %s: nobody would take the token", stamp(id.leaf().NotAfter)), "see 'picket status'"}
 	}
 	p := d.postureNow()
-	c := postureClaims{Issuer: id.Device, Subject: id.Device, Audience: audience, Nonce: nonce, State: p.State, Level: p.Level, ScanAge: p.Age,
+	c := postureClaims{Issuer: id.Device, Subject: id.Device, Audience: audience, Nonce: nonce, State: p.State, Level: p.Level, ScanAge: p.Age, Unknown: p.NotChecked,
 		Issued: now.Unix(), Not: now.Unix(), Expires: now.Add(tokenLife).Unix()}
 	if policy := d.set.Load().criteria.policy; policy != nil {
 		c.Policy = policy.Version
