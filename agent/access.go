@@ -56,9 +56,9 @@ func (d *daemon) postureNow() Posture {
 func (d *daemon) posture() (Posture, time.Duration) {
 	policy, now := d.set.Load().criteria.policy, d.instant()
 	d.access.mu.Lock()
-	defer d.access.mu.Unlock()
 	p, next := d.access.standing.judge(policy, now)
 	p.Findings = append(p.Findings, d.access.findings...)
+	d.access.mu.Unlock()
 	d.foretell(&p)
 	if r := d.judging.report(); r != nil {
 		p.NotChecked = notChecked(r)
