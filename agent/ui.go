@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,7 +16,6 @@ import (
 
 	ui "picket/agent/page"
 	"picket/scanner"
-	"picket/scanner/facts"
 	"picket/store"
 )
 
@@ -219,21 +219,21 @@ func (d *daemon) pageApps(context.Context) ([]ui.App, error) {
 	}
 	apps := make([]ui.App, 0, len(packages))
 	for _, p := range packages {
-		var f facts.Package
+		// Less than a facts.Package: there may be thousands, and this is done for each page.
+		f := struct {
+			Name         string `json:"name"`
+			Version      string `json:"version"`
+			ShortVersion string `json:"short_version"`
+			Manager      string `json:"manager"`
+			Installer    string `json:"installer"`
+			Origin       string `json:"origin"`
+			BundleSize   int64  `json:"bundle_size"`
+			DynamicSize  int64  `json:"dynamic_size"`
+		}{BundleSize: -1, DynamicSize: -1}
 		if json.Unmarshal(p.Body, &f) != nil {
-			f = facts.Package{ID: p.ID, BundleSize: -1, DynamicSize: -1}
+			f.BundleSize, f.DynamicSize = -1, -1 // its id is known all the same
 		}
-		from := f.Installer
-		if from == "" {
-			from = f.Origin
-		}
-		if from == "" {
-			from = f.Manager
-		}
-		if f.Name == "" {
-			f.Name = f.ID
-		}
-		apps = append(apps, ui.App{Name: f.Name, ID: f.ID, Version: f.Version, ShortVersion: f.ShortVersion, From: from, BundleSize: f.BundleSize, DynamicSize: f.DynamicSize})
+		apps = append(apps, ui.App{Name: cmp.Or(f.Name, p.ID), ID: p.ID, Version: f.Version, ShortVersion: f.ShortVersion, From: cmp.Or(f.Installer, f.Origin, f.Manager), BundleSize: f.BundleSize, DynamicSize: f.DynamicSize})
 	}
 	slices.SortStableFunc(apps, func(a, b ui.App) int { return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)) })
 	return apps, nil

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"picket/agent/page/chromium"
+	"picket/transport/tuf"
 )
 
 // agentProcess is a real `picket run` in a root of its own, the clean device of the planted threats.
@@ -110,6 +113,41 @@ func (p *agentProcess) link(lang string) string {
 	return strings.TrimSpace(string(out))
 }
 
+// access is what the agent says of the organisation's requirements.
+func (p *agentProcess) access() string {
+	out, _ := p.picket("posture", "--json").Output() // its status tells the same
+	var posture Posture
+	if json.Unmarshal(out, &posture) != nil {
+		return ""
+	}
+	return posture.State
+}
+
+// strangers shows that another user of the machine gets neither a link from the socket nor a page from the port,
+// even where they know a session's path.
+func (p *agentProcess) strangers(base string) {
+	p.t.Helper()
+	nobody := &syscall.Credential{Uid: 65534, Gid: 65534}
+	cmd := p.picket("ui", "--print")
+	cmd.SysProcAttr.Credential = nobody
+	if out, err := cmd.CombinedOutput(); err == nil || strings.Contains(string(out), "http://") {
+		p.t.Errorf("another user asks for a link and gets %s", out)
+	}
+	at, err := url.Parse(base)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	shell := exec.Command("bash", "-c", `exec 3<>/dev/tcp/127.0.0.1/$1; printf 'GET %s HTTP/1.0\r\nHost: %s\r\nCookie: picket=AAAAAAAAAAAAAAAAAAAAAAAAAA\r\n\r\n' "$2" "127.0.0.1:$1" >&3; cat <&3`, "bash", at.Port(), at.Path)
+	shell.Dir, shell.SysProcAttr = "/", &syscall.SysProcAttr{Credential: nobody}
+	out, err := shell.CombinedOutput()
+	if err != nil {
+		p.t.Fatalf("bash: %v: %s", err, out)
+	}
+	if !strings.HasPrefix(string(out), "HTTP/1.0 403 ") || strings.Contains(string(out), "Debian") {
+		p.t.Errorf("another user asks the port and gets %s", out)
+	}
+}
+
 // sunk counts the events of findings of a rule in the sink.
 func (p *agentProcess) sunk(rule, activity string) (n int) {
 	p.t.Helper()
@@ -196,6 +234,25 @@ func pressOn(t *testing.T, tab *chromium.Tab, label string) {
 	t.Fatalf("Tab does not come to %q but to %q", label, passed)
 }
 
+// policyOfWayBack lets no device in that is worse than Low, at once.
+const policyOfWayBack = `format: picket.policy/1
+version: "1"
+organisation: {name: Example Works, email: support@example.org, phone: "+31 20 555 0100"}
+posture: {max_level: low}
+responses: {block: true}
+`
+
+// underPolicy has the agent in root find a policy when it starts.
+func underPolicy(t *testing.T, root, policy string) {
+	t.Helper()
+	f := newFleet(t)
+	f.publish(nil, policy)
+	f.must(os.CopyFS(filepath.Join(root, "srv/updates"), os.DirFS(f.Dir)))
+	pin, err := os.ReadFile(filepath.Join(f.Dir, "1.root.json"))
+	f.must(err)
+	f.must(tuf.Pin(updatesDir(Config{StateDir: filepath.Join(root, "var/lib/picket")}), pin, "/srv/updates", false, time.Now()))
+}
+
 // TestWayBack goes the way of a person who is told that their device does not meet the requirements: they open the page
 // by the link, read what was found, fix it, have it checked again, and see that it is gone. All of it by the
 // keyboard, in both languages, on a wide screen and on a narrow one, with a real agent over a real tree.
@@ -203,18 +260,30 @@ func TestWayBack(t *testing.T) {
 	t.Parallel()
 	browser := chromium.Start(t)
 	s := readScenario(t, "testdata/planted/cron-download.txtar")
-	p := startAgent(t, cleanDevice(t, false), nil)
-	words := map[string]struct{ high, first, title, evidence, again, gone, back, all string }{
-		"en": {"High threat", "Start here", "Suspicious scheduled job", "198.51.100.7", "Check again", "it is gone", "Back to what is left", "Check the whole device again"},
-		"nl": {"Hoog dreigingsniveau", "Begin hier", "Verdachte geplande taak", "198.51.100.7", "Opnieuw controleren", "het is weg", "Terug naar wat er nog is", "Het hele apparaat opnieuw controleren"},
+	p := startAgent(t, cleanDevice(t, false), func(root string) { underPolicy(t, root, policyOfWayBack) })
+	if out, err := p.picket("update").CombinedOutput(); err != nil {
+		t.Fatalf("picket update: %v: %s", err, out)
+	}
+	p.await("the policy", func() bool { return p.access() == accessOpen })
+	words := map[string]struct{ high, first, blocked, open, title, evidence, again, gone, back, all string }{
+		"en": {"High threat", "Start here", "Access to protected work is blocked", "This device meets the requirements of your organisation.", "Suspicious scheduled job", "198.51.100.7", "Check again", "it is gone", "Back to what is left", "Check the whole device again"},
+		"nl": {"Hoog dreigingsniveau", "Begin hier", "De toegang tot beschermd werk is geblokkeerd", "Dit apparaat voldoet aan de eisen van uw organisatie.", "Verdachte geplande taak", "198.51.100.7", "Opnieuw controleren", "het is weg", "Terug naar wat er nog is", "Het hele apparaat opnieuw controleren"},
 	}
 	planted := s.planted[0]
 	file := filepath.Join(p.root, planted.name)
 	for i, l := range chromium.Looks() {
 		w := words[l.Language]
 		tab := browser.Tab(t, l)
-		tab.Enter(p.link(l.Language))
-		if text := tab.Text(); strings.Contains(text, w.high) {
+		shoot := func(name string) { // for the README
+			if pictured := name + "-" + l.Language; *update && !l.Dark && slices.Contains([]string{"page-blocked-en", "page-threat-en", "page-open-nl"}, pictured) {
+				tab.Picture("../docs/img/"+pictured+".png", false)
+			}
+		}
+		base := tab.Enter(p.link(l.Language))
+		if i == 0 {
+			p.strangers(base)
+		}
+		if text := tab.Text(); strings.Contains(text, w.high) || !strings.Contains(text, w.open) {
 			t.Fatalf("%s: before anything is planted: %s", l, text)
 		}
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -225,11 +294,16 @@ func TestWayBack(t *testing.T) {
 		}
 		pressOn(t, tab, w.all)
 		tab.Await("the level", fmt.Sprintf("document.querySelector('h1').innerText === %q", w.high))
+		if text := tab.Text(); !strings.Contains(text, w.blocked) || !strings.Contains(text, "support@example.org") || p.access() != accessBlocked {
+			t.Errorf("%s: blocked, the page says %s", l, text)
+		}
+		shoot("page-blocked")
 		pressOn(t, tab, w.first)
 		tab.Await("the threat", fmt.Sprintf("document.body.innerText.includes(%q)", w.again))
 		if text := tab.Text(); !strings.Contains(text, w.title) || !strings.Contains(text, w.evidence) {
 			t.Errorf("%s: the threat's page says %s", l, text)
 		}
+		shoot("page-threat")
 		if err := os.Remove(file); err != nil {
 			t.Fatal(err)
 		}
@@ -237,9 +311,10 @@ func TestWayBack(t *testing.T) {
 		tab.Await("the result", fmt.Sprintf("document.querySelector('#result').innerText.includes(%q)", w.gone))
 		pressOn(t, tab, w.back)
 		tab.Await("the overview", fmt.Sprintf("document.body.innerText.includes(%q)", w.all))
-		if text := tab.Text(); strings.Contains(text, w.high) || strings.Contains(text, w.title) {
+		if text := tab.Text(); strings.Contains(text, w.title) || !strings.Contains(text, w.open) || p.access() != accessOpen {
 			t.Errorf("%s: after the fix: %s", l, text)
 		}
+		shoot("page-open")
 		p.await("the sink", func() bool { return p.sunk("OS-037", "Create") == i+1 && p.sunk("OS-037", "Close") == i+1 })
 	}
 }

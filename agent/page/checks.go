@@ -13,10 +13,11 @@ type checks struct {
 	changed chan struct{}      // closed and made anew with each change
 }
 
-// checked is when a look ended, and why it failed if it did.
+// checked is when a look ended, whether the finding was there then, and why it failed if it did.
 type checked struct {
-	at  time.Time
-	err error
+	at    time.Time
+	there bool
+	err   error
 }
 
 // What came of looks is told for doneTime, of doneMax findings at most.

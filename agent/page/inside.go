@@ -93,7 +93,11 @@ func (s *Server) check(of context.Context, key string) {
 		if err != nil {
 			s.log.Warn("a check that was asked for on the page failed", "error", err)
 		}
-		s.checks.end(key, checked{s.sessions.now(), err})
+		there := false
+		if v, unread := s.source.View(ctx); err == nil && unread == nil {
+			there = slices.ContainsFunc(v.Threats, func(t Threat) bool { return t.Key == key })
+		}
+		s.checks.end(key, checked{s.sessions.now(), there, err})
 	}()
 }
 
@@ -138,7 +142,7 @@ func (s *Server) show(w http.ResponseWriter, r *http.Request, in *session, code 
 			data["Checked"] = last.at
 			if last.err != nil {
 				data["Failed"] = last.err.Error()
-			} else {
+			} else if key == "" || last.there == (name == "threat") { // else it has come back since, or gone by itself
 				data["Done"] = "checked." + name
 			}
 		}

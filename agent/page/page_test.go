@@ -3,6 +3,7 @@ package page
 import (
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -416,4 +417,46 @@ func benchmark(b *testing.B, path string) {
 		size = rec.Body.Len()
 	}
 	b.ReportMetric(float64(size), "bytes")
+}
+
+// What came of a check is told while it is so, and not when the finding has come back since.
+func TestWhatCameOfACheck(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	s := serve(t, w)
+	b := open(t, s, Grant{Act: true})
+	key := strings.Repeat("ab", 16)
+	found := w.view.Threats
+	look := func() string {
+		t.Helper()
+		b.do("POST", b.base+"check", url.Values{"key": {key}}.Encode())
+		for {
+			on, changed := s.checks.any()
+			if !on {
+				return b.do("GET", b.base+"threats/"+key, "").Body.String()
+			}
+			<-changed
+		}
+	}
+	if body := look(); !strings.Contains(body, "it is still there") {
+		t.Error("still there: the page does not say so")
+	}
+	w.view.Threats = nil
+	if body := look(); !strings.Contains(body, "it is gone") {
+		t.Error("gone: the page does not say so")
+	}
+	w.view.Threats = found
+	if body := b.do("GET", b.base+"threats/"+key, "").Body.String(); strings.Contains(body, "Checked again") {
+		t.Error("come back: the page tells of the check before")
+	}
+	w.fails = errors.New("no such device \x1b[31m")
+	if body := look(); !strings.Contains(body, "without a result") || !strings.Contains(body, `no such device \x1b[31m`) {
+		t.Error("failed: the page does not say so")
+	}
+	w.mu.Lock()
+	w.now = w.now.Add(doneTime)
+	w.mu.Unlock()
+	if body := b.do("GET", b.base+"threats/"+key, "").Body.String(); strings.Contains(body, "without a result") {
+		t.Error("long ago: the page still tells of it")
+	}
 }

