@@ -2,10 +2,13 @@ package respond
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -159,4 +162,42 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDataBelongsToAndroid loads a declaration within a root like Android's, where /data is the
+// system's and not root's, and within one that only looks alike.
+func TestDataBelongsToAndroid(t *testing.T) {
+	const file = "/data/adb/picket/responses.yaml"
+	if os.Getenv("PICKET_TEST_ANDROID") != "" {
+		_, err := Load(file)
+		fmt.Println("LOADED", err)
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("a root of its own needs root")
+	}
+	t.Parallel()
+	self, err := os.ReadFile(os.Args[0])
+	must(t, err)
+	for _, android := range []bool{true, false} {
+		root := t.TempDir()
+		must(t, os.MkdirAll(root+filepath.Dir(file), 0o700))
+		must(t, os.WriteFile(root+file, []byte(whole), 0o600))
+		must(t, os.Chown(root+"/data", androidSystem, androidSystem))
+		must(t, os.Chmod(root+"/data", 0o771))
+		must(t, os.WriteFile(root+"/test", self, 0o755))
+		if android {
+			put(t, root, "system/build.prop")
+		}
+		cmd := exec.Command("/test", "-test.run=^TestDataBelongsToAndroid$")
+		cmd.Path, cmd.Dir, cmd.Env = "/test", "/", []string{"PICKET_TEST_ANDROID=1"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Skipf("this program does not run in a root of its own: %v: %s", err, out)
+		}
+		if got := strings.Contains(string(out), "LOADED <nil>"); got != android {
+			t.Errorf("android is %v: %s", android, out)
+		}
+	}
 }

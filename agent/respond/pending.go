@@ -28,11 +28,8 @@ func (r *Responder) wipe(ctx context.Context, s Situation, passed time.Duration)
 			break
 		}
 		next, err = r.await(s, passed)
-		if err == nil && next == 0 {
-			if err = r.begin(s); err == nil {
-				r.mu.Unlock()
-				return r.carryOn(ctx, s)
-			}
+		if err == nil && next == 0 { // what is begun is told before it is done
+			err = r.begin(s)
 		}
 	}
 	r.mu.Unlock()

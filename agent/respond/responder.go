@@ -179,7 +179,7 @@ func (r *Responder) Since(seq uint64) ([]Entry, error) {
 }
 
 // Look does what is to be done now and gives after which time it is to be called again if
-// nothing happens. What went wrong is for a warning; it is tried again.
+// nothing happens; 0 is at once, after what is new on the record was told. What went wrong is for a warning; it is tried again.
 func (r *Responder) Look(ctx context.Context, s Situation) (next time.Duration, err error) {
 	passed := time.Duration(0)
 	if r.began {

@@ -23,6 +23,9 @@ const (
 	StepDryRun = "dry-run"
 )
 
+// folderTime is how long one try of a folder may take: somebody may fill it as fast as it is emptied.
+const folderTime = 6 * time.Hour
+
 // stepTries is how often a step is tried before it has failed for good.
 const stepTries = 5
 
@@ -145,6 +148,8 @@ func (w *Wipe) do(ctx context.Context, s *Step, keep []string, save func() error
 	} else if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, folderTime)
+	defer cancel()
 	before := s.Removal // of earlier tries
 	r, err := Empty(ctx, s.Name, func(r Removal) {
 		s.Removal = r.plus(before)
