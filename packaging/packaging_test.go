@@ -71,6 +71,13 @@ func TestSystemdUnitVerifies(t *testing.T) {
 	if out := analyze(t, "verify", "--man=no", unit); out != "" {
 		t.Errorf("systemd-analyze verify complains: %s", out)
 	}
+	more, err := os.ReadFile("responses/systemd.conf")
+	if err != nil || os.WriteFile(unit, append([]byte(text), more...), 0o644) != nil {
+		t.Fatal("cannot write", err)
+	}
+	if out := analyze(t, "verify", "--man=no", unit); out != "" {
+		t.Errorf("systemd-analyze verify complains of responses/systemd.conf: %s", out)
+	}
 	if err := os.WriteFile(unit, []byte(text+"NoSuchKey=yes\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
