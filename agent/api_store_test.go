@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -32,6 +33,7 @@ func TestAPIOverTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	deps := f.deps()
+	deps.Now = time.Now // as the store goes
 	deps.Findings, deps.Packages, deps.History, deps.Ignores, deps.Pending = s.Findings, s.Packages, s.History, s.Ignores, s.Pending
 	deps.Ignore = func(i store.Ignore) error { return s.SetIgnore(i, encode) }
 	deps.Unignore = func(key string) error { return s.EndIgnore(key, encode) }
