@@ -197,6 +197,8 @@ func keptThings(c Config) []keptThing {
 		{"network-probe", "what the host of network_probe proved in networks so far", db, fmt.Sprintf("the last %d hosts", keepHosts), report.FieldsOf(probeMemory{}), "networks"},
 		{"notes", "the agent's own: its random id, when it last ran, the last level, since when requirements are not met, and keys that keep hashes from being guessed", db, "replaced as they change", nil,
 			"'picket uninstall --purge'"},
+		{"notices", "which findings were told by notices, and on which terminal, Android or user's desktop: keys and times", db, fmt.Sprintf("the last %d", keepNotices), nil,
+			"'picket uninstall'"},
 		{"delivered", "events that were delivered", "sink_file: " + c.SinkFile, formatSize(c.SinkSize) + " at most, the newest; no longer than a policy's retention", nil, "delivered"},
 		{"enrolment", "the organisation, the work account, the device's certificate and its key", c.StateDir, "until 'picket unenrol'", report.FieldsOf(enrolment{}), "'picket unenrol'"},
 		{"updates", "signed rules, indicators and policy; nothing of the device", updatesDir(c), "until newer ones come", nil, "'picket unenrol'"},
