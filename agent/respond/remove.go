@@ -45,13 +45,14 @@ type walker struct {
 	moved  int
 	out    Removal
 	seen   int
-	report func(Removal) // now and then
+	report func(Removal) // now and then; may be nil
+	every  int           // names from one report to the next
 }
 
 // Empty removes all that is in a folder and leaves the folder. It may be called again after it
 // was cut off. report is told now and then how far it is.
 func Empty(ctx context.Context, folder string, report func(Removal)) (Removal, error) {
-	w := &walker{report: report}
+	w := &walker{report: report, every: walkReport}
 	return w.run(ctx, folder)
 }
 
@@ -199,7 +200,7 @@ func (w *walker) lift(dir *os.File, name, at string) (gone bool) {
 }
 
 func (w *walker) step() {
-	if w.seen++; w.report != nil && w.seen%walkReport == 0 {
+	if w.seen++; w.report != nil && w.seen%w.every == 0 {
 		w.report(w.out)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -134,7 +135,7 @@ func TestEmptyGoesDeepAndWideInBoundedDescriptors(t *testing.T) {
 			put(t, dir, fmt.Sprintf("w/%d", i))
 		}
 		most := 0
-		w := &walker{old: old, report: func(Removal) {
+		w := &walker{old: old, every: 500, report: func(Removal) {
 			fds, err := os.ReadDir("/proc/self/fd")
 			if err == nil {
 				most = max(most, len(fds))
@@ -194,46 +195,109 @@ func TestEmptyStaysOnTheMount(t *testing.T) {
 	})
 }
 
-// TestEmptyUnderAttack swaps a folder for a link to what is not to be removed, again and again,
-// while the folder is emptied.
+// TestNoLinkIsOpened has what was a folder a moment ago be a link when it is opened.
+func TestNoLinkIsOpened(t *testing.T) {
+	t.Parallel()
+	bothKernels(t, func(t *testing.T, old bool) {
+		dir := t.TempDir()
+		put(t, dir, "outside/keep", "work/real/")
+		for name, to := range map[string]string{"abs": filepath.Join(dir, "outside"), "rel": "../outside", "up": "..", "self": ".", "in": "real", "magic": "/proc/self/cwd"} {
+			must(t, os.Symlink(to, filepath.Join(dir, "work", name)))
+		}
+		top, err := openFolder(filepath.Join(dir, "work"), old)
+		must(t, err)
+		defer top.Close()
+		w := &walker{old: old, top: top}
+		w.mount, err = mountOf(int(top.Fd()))
+		must(t, err)
+		for _, name := range []string{"abs", "rel", "up", "self", "in", "magic"} {
+			if f, err := w.open(top, name); err == nil {
+				f.Close()
+				t.Errorf("the link %s was opened", name)
+			}
+		}
+		if f, err := w.open(top, "real"); err != nil {
+			t.Error(err)
+		} else {
+			f.Close()
+		}
+	})
+}
+
+// TestEmptyWhileItsFoldersAreSwapped puts links in the place of the folder that is being emptied, and of
+// others that have been read and not been come to.
+func TestEmptyWhileItsFoldersAreSwapped(t *testing.T) {
+	t.Parallel()
+	bothKernels(t, func(t *testing.T, old bool) {
+		dir := t.TempDir()
+		names := []string{"a", "b", "c", "d"} // whichever comes first
+		for i := range 20 {
+			for _, name := range names {
+				put(t, dir, fmt.Sprintf("work/%s/sub/%d", name, i))
+			}
+		}
+		put(t, dir, "outside/keep", "outside/sub/keep", "aside/")
+		swapped := 0
+		w := &walker{old: old, every: 10, report: func(Removal) {
+			if swapped++; swapped > 1 {
+				return
+			}
+			for _, name := range names {
+				must(t, os.Rename(filepath.Join(dir, "work", name), filepath.Join(dir, "aside", name)))
+				must(t, os.Symlink(filepath.Join(dir, "outside"), filepath.Join(dir, "work", name)))
+			}
+		}}
+		r := w.must(t, filepath.Join(dir, "work"))
+		if got := there(t, filepath.Join(dir, "outside")); got != "keep sub sub/keep" || swapped == 0 {
+			t.Errorf("outside: %s; swapped %d times", got, swapped)
+		}
+		if got := there(t, filepath.Join(dir, "work")); got != "" || r.Left != 0 {
+			t.Errorf("left: %s, %+v", got, r)
+		}
+	})
+}
+
+// TestEmptyUnderAttack swaps folders for links to what is not to be removed, again and again, while
+// the folder is emptied.
 func TestEmptyUnderAttack(t *testing.T) {
 	t.Parallel()
 	bothKernels(t, func(t *testing.T, old bool) {
 		dir := t.TempDir()
-		for i := range 50 {
-			put(t, dir, fmt.Sprintf("outside/keep/%d", i))
+		const folders = 40
+		for i := range folders {
+			put(t, dir, fmt.Sprintf("outside/%d", i), fmt.Sprintf("work/%d/%d", i, i))
 		}
 		before := there(t, filepath.Join(dir, "outside"))
-		for round := range 20 {
-			for i := range 20 {
-				put(t, dir, fmt.Sprintf("work/keep/%d", i), fmt.Sprintf("work/x/keep/%d", i))
-			}
-			must(t, os.Symlink(filepath.Join(dir, "outside"), filepath.Join(dir, "evil")))
-			stop := make(chan struct{})
-			var attack sync.WaitGroup
-			attack.Go(func() {
-				for {
-					select {
-					case <-stop:
-						return
-					default:
-						for _, name := range []string{"work/x", "work/keep"} {
-							unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, name), unix.AT_FDCWD, filepath.Join(dir, "evil"), unix.RENAME_EXCHANGE)
-						}
+		must(t, os.Symlink(filepath.Join(dir, "outside"), filepath.Join(dir, "evil")))
+		stop := make(chan struct{})
+		var attack sync.WaitGroup
+		attack.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default: // the one that comes next is a link for a moment
+					name := filepath.Join(dir, "work", strconv.Itoa(i%folders))
+					for range 20 {
+						unix.Renameat2(unix.AT_FDCWD, name, unix.AT_FDCWD, filepath.Join(dir, "evil"), unix.RENAME_EXCHANGE)
 					}
 				}
-			})
-			_, err := (&walker{old: old}).run(t.Context(), filepath.Join(dir, "work"))
-			close(stop)
-			attack.Wait()
-			if err != nil {
-				t.Fatal(err)
 			}
-			if got := there(t, filepath.Join(dir, "outside")); got != before {
-				t.Fatalf("round %d: outside has lost something: %s", round, got)
+		})
+		for range 3 {
+			if _, err := (&walker{old: old}).run(t.Context(), filepath.Join(dir, "work")); err != nil {
+				t.Error(err)
 			}
-			must(t, os.RemoveAll(filepath.Join(dir, "evil")))
-			must(t, os.RemoveAll(filepath.Join(dir, "work")))
+			for i := range folders {
+				if err := os.Mkdir(filepath.Join(dir, "work", strconv.Itoa(i)), 0o755); err == nil {
+					os.WriteFile(filepath.Join(dir, "work", strconv.Itoa(i), strconv.Itoa(i)), nil, 0o644) // follows a link, as the attacker may
+				}
+			}
+		}
+		close(stop)
+		attack.Wait()
+		if got := there(t, filepath.Join(dir, "outside")); got != before {
+			t.Errorf("outside has lost something:\n%s\nof\n%s", got, before)
 		}
 	})
 }
