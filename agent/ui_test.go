@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"compress/gzip"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -66,10 +68,11 @@ func BenchmarkPage(b *testing.B) {
 	get := pageOf(b, 5000, 200)
 	for _, path := range []string{"", "apps", "apps?q=pkg49", "network", "unchecked", "sent"} {
 		b.Run(path, func(b *testing.B) {
-			size := 0
+			size, before := 0, processCPU()
 			for b.Loop() {
 				size = get(path).Body.Len()
 			}
+			b.ReportMetric(float64((processCPU()-before).Milliseconds())/float64(b.N), "cpu-ms/op")
 			b.ReportMetric(float64(size), "bytes")
 		})
 	}
@@ -80,8 +83,17 @@ func TestPageOfALargeDeviceIsSmall(t *testing.T) {
 	t.Parallel()
 	get := pageOf(t, 500, 200)
 	for _, path := range []string{"", "apps", "network", "unchecked", "sent"} {
-		if n := get(path).Body.Len(); n > 100<<10 {
+		body := get(path).Body
+		if n := body.Len(); n > 100<<10 {
 			t.Errorf("%q: %d bytes", path, n)
+		}
+		z, err := gzip.NewReader(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := io.ReadAll(z)
+		if n := strings.Count(string(whole), "198.51.100.7") + strings.Count(string(whole), "/etc/cron.d/job-"); err != nil || path == "" && n < 200 {
+			t.Errorf("%q: tells of %d jobs: %v", path, n, err)
 		}
 	}
 }

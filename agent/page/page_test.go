@@ -1,11 +1,7 @@
 package page
 
 import (
-	"compress/gzip"
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -301,49 +297,6 @@ func TestNoPageHasScriptOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestCheckAgain(t *testing.T) {
-	t.Parallel()
-	w := newWorld()
-	w.hold = make(chan struct{})
-	s := serve(t, w)
-	b := open(t, s, Grant{Act: true})
-	key := strings.Repeat("ab", 16)
-	server := httptest.NewServer(s)
-	defer server.Close()
-	s.hosts = append(s.hosts, server.Listener.Addr().String())
-	for range 3 { // pressing thrice is asking once
-		if got := b.do("POST", b.base+"check", url.Values{"key": {key}}.Encode()); got.Code != 303 || got.Header().Get("Location") != b.base+"threats/"+key {
-			t.Fatalf("%d %v", got.Code, got.Header())
-		}
-	}
-	if body := b.do("GET", b.base, "").Body.String(); !strings.Contains(body, "is being checked") || !strings.Contains(body, " disabled") || !strings.Contains(body, `http-equiv="refresh"`) {
-		t.Error("the page does not say that a check goes on")
-	}
-	r, err := http.NewRequest("GET", server.URL+b.base+"progress", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.AddCookie(&http.Cookie{Name: b.cookie.Name, Value: b.cookie.Value})
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	line := make([]byte, 256)
-	n, _ := resp.Body.Read(line)
-	if !strings.Contains(string(line[:n]), `{"checking":true}`) {
-		t.Errorf("told %q", line[:n])
-	}
-	close(w.hold)
-	n, _ = resp.Body.Read(line)
-	if !strings.Contains(string(line[:n]), `{"checking":false}`) {
-		t.Errorf("told %q", line[:n])
-	}
-	if !slices.Equal(w.checked, []string{key}) {
-		t.Errorf("checked %v", w.checked)
-	}
-}
-
 // Tokens and sessions are bounded, whoever asks.
 func TestBounds(t *testing.T) {
 	t.Parallel()
@@ -360,103 +313,5 @@ func TestBounds(t *testing.T) {
 	}
 	if c := last.do("GET", last.base, "").Code; c != 200 {
 		t.Errorf("the newest session: %d", c)
-	}
-}
-
-// large is a device with 5,000 apps and 200 findings.
-func large() *world {
-	w := newWorld()
-	w.apps, w.view.Threats = nil, nil
-	for i := range 5000 {
-		w.apps = append(w.apps, App{Name: fmt.Sprintf("Application %d", i), ID: fmt.Sprintf("com.example.vendor%d.app%d", i%37, i), Version: fmt.Sprintf("%d.%d.%d", i%9, i%13, i), From: "com.android.vending", BundleSize: int64(i) * 7919 * 1000, DynamicSize: int64(i) * 104729})
-	}
-	for i := range 200 {
-		f := scanner.Finding{Key: fmt.Sprintf("%032x", i), Rule: "APP-001", Title: fmt.Sprintf("Finding %d", i), Severity: scanner.Severity(2 + i%4), Subject: scanner.Subject{Kind: "package", Name: fmt.Sprintf("com.example.app%d", i*7)},
-			Means: strings.Repeat("what it means ", 20), Fix: strings.Repeat("what to do ", 20), FalsePositives: "low"}
-		w.view.Threats = append(w.view.Threats, Threat{Finding: f})
-	}
-	return w
-}
-
-func TestLargeDeviceStaysSmallOnTheWire(t *testing.T) {
-	t.Parallel()
-	b := open(t, serve(t, large()), Grant{})
-	for _, p := range []string{"", "apps", "apps?n=25", "apps?q=vendor3"} {
-		w := b.do("GET", b.base+p, "", "Accept-Encoding", "gzip")
-		if w.Header().Get("Content-Encoding") != "gzip" || w.Body.Len() > 100<<10 {
-			t.Errorf("%q: %d bytes, encoding %q", p, w.Body.Len(), w.Header().Get("Content-Encoding"))
-		}
-		z, err := gzip.NewReader(w.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if whole, err := io.ReadAll(z); err != nil || !strings.HasSuffix(strings.TrimSpace(string(whole)), "</html>") {
-			t.Errorf("%q: %v", p, err)
-		}
-	}
-}
-
-func BenchmarkOverview(b *testing.B) { benchmark(b, "") }
-func BenchmarkApps(b *testing.B)     { benchmark(b, "apps") }
-
-func benchmark(b *testing.B, path string) {
-	w := large()
-	s, err := New(address, w.source(), time.Now, slog.New(slog.DiscardHandler))
-	if err != nil {
-		b.Fatal(err)
-	}
-	in, _ := s.sessions.enter(s.Token(Grant{}), english)
-	size := 0
-	for b.Loop() {
-		r := httptest.NewRequest("GET", "http://"+address+in.path()+path, nil)
-		r.Host = address
-		r.AddCookie(&http.Cookie{Name: cookieName, Value: in.secret})
-		r.Header.Set("Accept-Encoding", "gzip")
-		rec := httptest.NewRecorder()
-		s.ServeHTTP(rec, r)
-		size = rec.Body.Len()
-	}
-	b.ReportMetric(float64(size), "bytes")
-}
-
-// What came of a check is told while it is so, and not when the finding has come back since.
-func TestWhatCameOfACheck(t *testing.T) {
-	t.Parallel()
-	w := newWorld()
-	s := serve(t, w)
-	b := open(t, s, Grant{Act: true})
-	key := strings.Repeat("ab", 16)
-	found := w.view.Threats
-	look := func() string {
-		t.Helper()
-		b.do("POST", b.base+"check", url.Values{"key": {key}}.Encode())
-		for {
-			on, changed := s.checks.any()
-			if !on {
-				return b.do("GET", b.base+"threats/"+key, "").Body.String()
-			}
-			<-changed
-		}
-	}
-	if body := look(); !strings.Contains(body, "it is still there") {
-		t.Error("still there: the page does not say so")
-	}
-	w.view.Threats = nil
-	if body := look(); !strings.Contains(body, "it is gone") {
-		t.Error("gone: the page does not say so")
-	}
-	w.view.Threats = found
-	if body := b.do("GET", b.base+"threats/"+key, "").Body.String(); strings.Contains(body, "Checked again") {
-		t.Error("come back: the page tells of the check before")
-	}
-	w.fails = errors.New("no such device \x1b[31m")
-	if body := look(); !strings.Contains(body, "without a result") || !strings.Contains(body, `no such device \x1b[31m`) {
-		t.Error("failed: the page does not say so")
-	}
-	w.mu.Lock()
-	w.now = w.now.Add(doneTime)
-	w.mu.Unlock()
-	if body := b.do("GET", b.base+"threats/"+key, "").Body.String(); strings.Contains(body, "without a result") {
-		t.Error("long ago: the page still tells of it")
 	}
 }
