@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"picket/scanner"
@@ -39,7 +40,12 @@ func (d *daemon) networks() {
 		h, _, _ := ear.Heard()
 		return json.Marshal(h)
 	}
-	d.judging.seen = append(d.judging.seen, d.rememberNetworks)
+	var one sync.Mutex // a scan and the probe may see networks at the same time
+	d.judging.seen = append(d.judging.seen, func(f *scanner.Facts) {
+		one.Lock()
+		defer one.Unlock()
+		d.rememberNetworks(f)
+	})
 }
 
 // networkHistory gives what the store has. What cannot be decoded is left out.

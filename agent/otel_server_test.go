@@ -90,7 +90,6 @@ type otelServer struct {
 	host   string            // host.id
 	clear  bytes.Buffer      // the first of what was sent, as it was on the wire
 	wire   int               // bytes on the wire, both ways
-	closed bool
 
 	dial   func(context.Context) error                  // before there is a connection
 	raw    func(net.Conn)                               // in place of TLS
