@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -56,9 +57,15 @@ func releaseMemory() {
 // what stays then lies close together, and not one in each page of what was garbage a moment
 // later. It gives what do gives.
 func packed[T any](do func() (T, error)) (T, error) {
-	defer debug.SetGCPercent(debug.SetGCPercent(packedGC))
+	if packing.TryLock() { // else who packs already puts the collector back
+		defer packing.Unlock()
+		defer debug.SetGCPercent(debug.SetGCPercent(packedGC))
+	}
 	return do()
 }
+
+// packing is held by who has changed the collector's setting, which is the process's.
+var packing sync.Mutex
 
 // packedGC is by how much, in percent, the heap may grow then between two collections.
 const packedGC = 20
