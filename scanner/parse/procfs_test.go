@@ -193,6 +193,12 @@ func TestRedactArgs(t *testing.T) {
 		"sshd -D --key /etc/ssh/key":              "sshd -D --key /etc/ssh/key",
 		"tool --password --verbose":               "tool --password --verbose",
 		"tool --password":                         "tool --password",
+		"curl -s -u admin:hunter2 https://host":   "curl -s -u admin:*** https://host",
+		"curl --user=admin:hunter2 https://host":  "curl --user=admin:*** https://host",
+		"docker run -u 1000:1000 image":           "docker run -u 1000:1000 image",
+		"/usr/bin/mysqldump -phunter2 all":        "/usr/bin/mysqldump -p*** all",
+		"ssh -p2222 host":                         "ssh -p2222 host",
+		`curl -H "Authorization: Bearer abc" x`:   `curl -H "Authorization: Bearer *** x`,
 		"password hunter2":                        "password hunter2",
 	} {
 		if got := strings.Join(RedactArgs(strings.Split(in, " ")), " "); got != want {
