@@ -117,7 +117,7 @@ which checks it could not make.`,
 		statusCommand(), postureCommand(), uiCommand(), threatsCommand(), rescanCommand(), historyCommand(), ignoreCommand(), unignoreCommand(), ignoresCommand(),
 		setupCommand(), uninstallCommand(), notifyCommand(), wipeCommand(),
 		eventsCommand(), reloadCommand(), doctorCommand(), updateCommand(), policyCommand(), publishCommand(),
-		privacyCommand(),
+		privacyCommand(), bundleCommand(),
 		versionCommand(), completionCommand(), manCommand())
 	return root
 }
