@@ -164,9 +164,10 @@ func (f *apiFlags) knownReport(ctx context.Context) (*scanner.Report, error) {
 // restrict gives the report as the mode lets the organisation know it.
 func restrict(r *scanner.Report, mode string) (*scanner.Report, error) {
 	out := *r
-	s := sending{mode: mode}
+	s := sending{mode: mode, public: map[string]bool{}}
 	if mode == sendNoPersonal {
-		s.names, s.salt = personalNames(packagesOf(r)), make([]byte, 32)
+		s.tell(packagesOf(r))
+		s.salt = make([]byte, 32)
 		rand.Read(s.salt) // never fails; no other bundle, and no event, has these identities
 	}
 	out.Findings, out.SetBy = []scanner.Finding{}, nil

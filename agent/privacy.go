@@ -127,7 +127,7 @@ func declaredReads() []tableRead {
 func agentSays() map[string]any {
 	return map[string]any{
 		"gap": Gap{}, "losses": store.Losses{}, "assertion": assertion{}, "updates": UpdateState{}, "clock_set_seconds": 0,
-		"finding": "", "why": "", "by": "",
+		"finding": "", "why": "", "by": "", "response": respond.Entry{},
 	}
 }
 

@@ -250,7 +250,7 @@ func TestExportHasAllAndEraseTakesIt(t *testing.T) {
 }
 
 // knownNotes are the notes that the statement's "notes", "networks" and "network-probe" stand for.
-var knownNotes = []string{"agent access", "agent device", "agent device_uid", "agent filed", "agent member", "agent network_key", "agent posture", "agent privacy_salt", "agent run", "agent snapshot",
+var knownNotes = []string{"agent access", "agent responses", "agent device", "agent device_uid", "agent filed", "agent member", "agent network_key", "agent posture", "agent privacy_salt", "agent run", "agent snapshot",
 	"networks canary-net", "network-probe canary-host"}
 
 func noteNames(t *testing.T, d *daemon) (out []string) {

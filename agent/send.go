@@ -57,14 +57,14 @@ func sendingBy(mode string, st *store.Store, packages []facts.Package) (sending,
 			}
 		}
 	}
-	s.names = personalNames(packages)
+	s.tell(packages)
 	var err error
 	s.salt, err = privacySalt(st)
 	return s, err
 }
 
-// personalNames are what personal apps are called, the longest first.
-func personalNames(packages []facts.Package) (names []string) {
+// tell holds the packages apart: what the personal ones are called, and the others.
+func (s *sending) tell(packages []facts.Package) {
 	for i := range packages {
 		p := &packages[i]
 		if !personal(p) {
@@ -72,13 +72,12 @@ func personalNames(packages []facts.Package) (names []string) {
 			continue
 		}
 		for _, name := range []string{p.ID, p.Name} {
-			if len(name) > 2 && !slices.Contains(names, name) {
-				names = append(names, name)
+			if len(name) > 2 && !slices.Contains(s.names, name) {
+				s.names = append(s.names, name)
 			}
 		}
 	}
-	slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) })
-	return names
+	slices.SortFunc(s.names, func(a, b string) int { return len(b) - len(a) })
 }
 
 // privacySalt is the device's own: with it the key of a finding does not tell what it is about to
