@@ -16,6 +16,7 @@ import (
 	"picket/scanner/device"
 	"picket/scanner/facts"
 	"picket/store"
+	"picket/transport/tuf"
 )
 
 // The daemon ends within five seconds: its parts have stopTime, the store the rest.
@@ -95,7 +96,8 @@ type daemon struct {
 	scans, looks atomic.Int64 // whole scans, and looks at parts
 	scanning     atomic.Bool  // a whole scan is under way
 	summary      atomic.Pointer[scanSummary]
-	ticked       atomic.Int64 // when the schedule last looked at the clocks, in nanoseconds since boot
+	ticked       atomic.Int64               // when the schedule last looked at the clocks, in nanoseconds since boot
+	rules        atomic.Pointer[tuf.Pinned] // whose updates are in force; see outlet
 	reloading    sync.Mutex
 	arriving     sync.Mutex
 	arrived      bool // its start is noted, and the gap before it told; guarded by arriving
@@ -129,6 +131,7 @@ func newDaemon(m machine) (*daemon, error) {
 		MaxBytes: int64(c.OutboxSize), MaxAge: c.OutboxAge, Now: m.clock.wall, Over: func(t time.Time) bool { return !t.After(d.calendar.now()) }, Uptime: m.clock.awake, Rand: m.entropy, Volatile: m.volatile}}
 	d.member = newMembership(c.StateDir, m, warn)
 	d.member.read() // what is wrong with it is a warning
+	d.rule()
 	if d.upstream == nil {
 		d.upstream = d.enrolledUpstream
 	}
@@ -187,7 +190,7 @@ func (d *daemon) once(ctx context.Context) error {
 	d.begin()
 	_, err := d.scanWhole(ctx, "once", d.set.Load().criteria)
 	if err == nil {
-		err = d.ship.flush(ctx, d.sink(d.config()), d.upstream(d.config()))
+		err = d.ship.flush(ctx, d.sink(d.config()), d.gated(d.upstream(d.config())))
 	}
 	return errors.Join(err, d.leave(err))
 }
@@ -207,7 +210,7 @@ func (d *daemon) checkRights() {
 func (d *daemon) runShip(ctx context.Context) error {
 	for ctx.Err() == nil {
 		c, id := d.config(), d.member.identity()
-		sink, up := d.sink(c), d.upstream(c)
+		sink, up := d.sink(c), d.gated(d.upstream(c))
 		if f, ok := sink.(*fileSink); ok {
 			f.keep = d.retention
 			d.file.Store(f)
@@ -308,6 +311,7 @@ func (d *daemon) reload() ([]string, error) {
 	}
 	c.StateDir, c.Socket, c.SocketGroup, c.OutboxSize, c.OutboxAge = old.StateDir, old.Socket, old.SocketGroup, old.OutboxSize, old.OutboxAge
 	d.settle(settled{local, c, from, crit})
+	d.rule()
 	d.log.Info("configuration loaded", "changes", changes)
 	d.todo.all("reload", nil) // the files that it names may have changed too
 	return changes, nil

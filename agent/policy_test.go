@@ -237,7 +237,9 @@ What an organisation decides for its devices is one signed document, ` + "`polic
   himself) are neither listed nor named, findings that mention one have neither its name nor evidence, and the identity of a
   finding is keyed with a secret of the device, so that it cannot be guessed; with ` + "`level-only`" + ` neither findings nor packages leave the
   device. Reports and the local API stay whole: they are the person's own. A change of the mode asks for a new snapshot. What was
-  already waiting to be delivered is sent as it was made.
+  waiting under a mode that let more leave is withdrawn before anything else is sent; the file that sink_file names has it still.
+* **Before the first policy.** Where the enrolment names updates, nothing is sent upstream until they have been fetched once, so that
+  what the device had in store does not leave before anybody knows what may.
 * **A policy that was accepted and cannot be read any more**, on a damaged disk, counts as level-only until there is one again.
 * **posture** makes the device's state open, warned or blocked: [posture.md](posture.md). Which level and how old a scan may be counts where max_level
   is below high. block_after begins when the requirements are first not met, wipe_after when the device is blocked; both begin anew once they are met.

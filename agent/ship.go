@@ -41,6 +41,9 @@ const (
 // left out by chance.
 const batchAge = 5 * time.Minute
 
+// remarkEvery is how often what an upstream remarks is logged, though it does so with each batch.
+const remarkEvery = time.Hour
+
 // shipper takes events out of the outbox once they have arrived. Without an upstream that is when
 // they are in the file. With one they are written to the file first, and leave the outbox
 // when the upstream has them; how far the file has got is a note in the store.
@@ -65,6 +68,8 @@ type shipper struct {
 	due     time.Duration // since boot: when the oldest has waited long enough; 0 while nothing waits
 	missed  uint64        // events that left while the file could not be written
 	refused time.Duration // since boot: when the upstream last refused events for good
+
+	remarked time.Duration // since boot: when a remark of the upstream was last logged
 }
 
 func newShipper(v *vault, warn *warnings, m machine) *shipper {
@@ -118,6 +123,9 @@ func (s *shipper) round(ctx context.Context, file, up Sink) time.Duration {
 	next := max(s.due, s.up.until)
 	if s.ripe() && s.up.until != 0 { // it failed: what is grave does not wait for the rest
 		next = s.up.until
+	}
+	if s.ripe() && s.up.until == 0 { // what is left waits for the file
+		next = max(next, s.file.until)
 	}
 	if f := s.file.until; f != 0 && (next == 0 || f < next) {
 		next = f
@@ -218,7 +226,8 @@ func (s *shipper) batch(ctx context.Context, sink Sink) (int, error) {
 	if got.Later {
 		return 0, nil
 	}
-	if got.Note != "" {
+	if got.Note != "" && (s.remarked == 0 || s.clock.boot()-s.remarked > remarkEvery) {
+		s.remarked = s.clock.boot()
 		s.log.Warn(got.Note)
 	}
 	err = s.vault.use(func(st *store.Store) error {
@@ -227,11 +236,19 @@ func (s *shipper) batch(ctx context.Context, sink Sink) (int, error) {
 				return err
 			}
 		}
+		whys := map[string]int{}
 		for _, id := range slices.Sorted(maps.Keys(got.Refused)) {
 			why := got.Refused[id]
-			s.log.Error("an event was refused for good", "id", id, "why", why)
+			if whys[why]++; whys[why] == 1 {
+				s.log.Error("an event was refused for good", "id", id, "why", why)
+			}
 			if err := st.Quarantine(id, why); err != nil {
 				return err
+			}
+		}
+		for why, n := range whys {
+			if n > 1 {
+				s.log.Error("more events were refused for good", "events", n-1, "why", why)
 			}
 		}
 		return nil

@@ -99,6 +99,7 @@ func (d *daemon) update(ctx context.Context) bool {
 		return d.adopt()
 	}
 	d.renew(r.Set)
+	d.rule()
 	return true
 }
 
@@ -126,6 +127,7 @@ func (d *daemon) adopt() bool {
 	c := crit.policy.bound(now.local)
 	c.OutboxAge = now.config.OutboxAge
 	d.settle(settled{now.local, c, now.from, crit})
+	d.rule()
 	d.tellUpdates(crit)
 	d.todo.all("updates", nil)
 	return lost == nil
