@@ -73,6 +73,48 @@ func queueAs(t testing.TB, v *vault, key, body string) {
 	}
 }
 
+// chatty takes all, refuses what it is told to, and remarks something else each time.
+type chatty struct {
+	fickle
+	calls int
+}
+
+func (c *chatty) Send(ctx context.Context, events []store.Event) Receipt {
+	r := c.fickle.Send(ctx, events[:min(len(events), 50)])
+	c.calls++
+	r.Note = fmt.Sprintf("the upstream took events and remarked %d", c.calls)
+	return r
+}
+
+// TestUpstreamsWordsDoNotFillTheLog: neither its remarks nor its refusals, a line for each.
+func TestUpstreamsWordsDoNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "/")
+		warn := newWarnings(b.log0(), time.Now)
+		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
+		if err := v.open(); err != nil {
+			t.Fatal(err)
+		}
+		s, up := newShipper(v, warn, b.machine), &chatty{fickle: fickle{refuse: "bad"}}
+		for i := range 200 {
+			queue(t, v, fmt.Sprint([...]string{"good", "bad"}[i%2], i))
+		}
+		if err := s.all(t.Context(), up); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(b.log.String(), "remarked"); n != 1 || up.calls < 4 {
+			t.Errorf("%d remarks were logged of %d", n, up.calls)
+		}
+		if n := strings.Count(b.log.String(), "refused for good"); n > 2*up.calls {
+			t.Errorf("%d lines for 100 refusals in %d requests", n, up.calls)
+		}
+		if err := v.close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // oneByOne takes one batch of a few at a time, and fails in between: an upstream that throttles.
 type oneByOne struct {
 	fickle
