@@ -37,6 +37,8 @@ type lane struct {
 
 	failed int             // tries
 	dry    int             // those of them since it last took anything: waits grow with them
+	passes bool            // the last failure was of the kind that another network may end
+	moved  time.Duration   // since boot: when a change of networks last had it tried
 	until  time.Duration   // since boot: not tried before; 0 for one that works
 	told   map[string]bool // errors that were logged since it last worked
 	codes  map[string]bool // warnings that stand
@@ -66,10 +68,27 @@ func (l *lane) failing(err error) {
 	}
 	l.codes[f.code] = true
 	wait := f.pace.wait(l.dry, l.chance())
+	l.passes = f.pace == busyLane && f.after == 0
 	if f.after > 0 {
 		wait = max(wait, f.after+part(f.after/4, l.chance()))
 	}
 	l.until = l.clock.boot() + wait
+}
+
+// How soon a sink is tried after the device came to another network, by chance, and how often at
+// most: a network that many lost comes back for all of them, and links of containers come and go.
+const (
+	movedSpread = 30 * time.Second
+	movedEvery  = 5 * time.Minute
+)
+
+// network says that the device's networks have changed.
+func (l *lane) network() {
+	now := l.clock.boot()
+	if l.dry == 0 || !l.passes || l.moved != 0 && now-l.moved < movedEvery {
+		return
+	}
+	l.moved, l.until = now, min(l.until, now+part(movedSpread, l.chance()))
 }
 
 // took says that the sink took something, whatever comes next.

@@ -160,6 +160,7 @@ func (d *daemon) listenOn(ctx context.Context) error {
 			return err
 		}
 		d.probing.wake()
+		d.ship.network()
 		heard, settle, due := ear.Heard()
 		d.tellDeaf(heard.Deaf)
 		if most = forever; !due.IsZero() {

@@ -19,7 +19,7 @@ import (
 // notesTable has the agent's own notes in the store: device_uid, device, posture, run, member.
 const (
 	notesTable = "agent"
-	keepNotes  = 16
+	keepNotes  = 64 // far more than there are: one that is pushed out, such as the id, is lost
 )
 
 // change makes a change of the store, and then publishes and ships the events that it queued.

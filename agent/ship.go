@@ -56,6 +56,7 @@ type shipper struct {
 	wake   chan struct{}  // has room for one; the outbox has grown
 
 	hurried atomic.Bool // what waits may not wait any longer
+	moved   atomic.Bool // the networks have changed
 	reached func()      // called when the upstream took something; may be nil
 
 	file, up *lane
@@ -91,6 +92,12 @@ func (s *shipper) hurry() {
 	s.more()
 }
 
+// network says that the device's networks have changed: one of them may lead to the upstream.
+func (s *shipper) network() {
+	s.moved.Store(true)
+	s.more()
+}
+
 // run ships until ctx ends. Between two events it sleeps. New events do not make a failing
 // sink be tried sooner. up may be nil.
 func (s *shipper) run(ctx context.Context, file, up Sink) error {
@@ -114,6 +121,9 @@ func (s *shipper) round(ctx context.Context, file, up Sink) time.Duration {
 	if up == nil {
 		s.try(ctx, s.file, func() error { return s.all(ctx, file) })
 		return s.file.until
+	}
+	if s.moved.Swap(false) {
+		s.up.network()
 	}
 	s.try(ctx, s.file, func() error { return s.record(ctx, file) })
 	s.urgent = s.hurried.Swap(false) || s.urgent

@@ -73,6 +73,54 @@ func queueAs(t testing.TB, v *vault, key, body string) {
 	}
 }
 
+// TestNetworkChangeTriesAgain: soon, but not again and again.
+func TestNetworkChangeTriesAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "/")
+		warn := newWarnings(b.log0(), time.Now)
+		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
+		if err := v.open(); err != nil {
+			t.Fatal(err)
+		}
+		up := &fickle{err: &failure{err: errors.New("no route"), code: warnUpstream, pace: busyLane}}
+		s := newShipper(v, warn, b.machine)
+		queue(t, v, "one")
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.run(ctx, &fickle{}, up) }()
+		time.Sleep(12 * time.Hour)
+		synctest.Wait()
+		for {
+			_, before := up.seen()
+			time.Sleep(time.Minute)
+			if _, now := up.seen(); len(now) > len(before) {
+				break // just tried: the next is half an hour away at least
+			}
+		}
+		_, before := up.seen()
+		for range 40 {
+			s.network()
+			time.Sleep(15 * time.Second)
+		}
+		synctest.Wait()
+		_, after := up.seen()
+		if n := len(after) - len(before); n < 1 || n > 2 {
+			t.Errorf("%d tries in 10 minutes of changing networks", n)
+		}
+		if gap := after[len(before)].Sub(before[len(before)-1]); gap > time.Minute+movedSpread+15*time.Second {
+			t.Errorf("tried %v after the last", gap)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := v.close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // chatty takes all, refuses what it is told to, and remarks something else each time.
 type chatty struct {
 	fickle
