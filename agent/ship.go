@@ -256,8 +256,8 @@ func (s *shipper) batch(ctx context.Context, sink Sink) (int, error) {
 				return err
 			}
 		}
-		for why, n := range whys {
-			if n > 1 {
+		for _, why := range slices.Sorted(maps.Keys(whys)) {
+			if n := whys[why]; n > 1 {
 				s.log.Error("more events were refused for good", "events", n-1, "why", why)
 			}
 		}
