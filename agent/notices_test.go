@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -405,12 +406,12 @@ func TestLanguageOfTheDevice(t *testing.T) {
 
 // fakeServer shows notices on a bus as a desktop does.
 type fakeServer struct {
-	can  []string
+	can  atomic.Pointer[[]string]
 	seen chan []any
 	conn *dbus.Conn
 }
 
-func (f *fakeServer) GetCapabilities() ([]string, *dbus.Error) { return f.can, nil }
+func (f *fakeServer) GetCapabilities() ([]string, *dbus.Error) { return *f.can.Load(), nil }
 
 func (f *fakeServer) Notify(app string, replaces uint32, icon, summary, body string, actions []string, hints map[string]dbus.Variant, expire int32) (uint32, *dbus.Error) {
 	f.seen <- []any{app, summary, body, actions, hints["urgency"].Value()}
@@ -450,7 +451,8 @@ func TestDesktopNotices(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	server := &fakeServer{can: []string{"body", "actions", "body-markup"}, seen: make(chan []any, 8), conn: conn}
+	server := &fakeServer{seen: make(chan []any, 8), conn: conn}
+	server.can.Store(&[]string{"body", "actions", "body-markup"})
 	if err := conn.Export(server, notifyPath, notifyName); err != nil {
 		t.Fatal(err)
 	}
@@ -511,10 +513,15 @@ func TestDesktopNotices(t *testing.T) {
 	if got := fmt.Sprintf("%q", <-server.seen); !strings.Contains(got, `"bad-two. Open`) {
 		t.Errorf("the second notice: %s", got)
 	}
+	other, err := openDesktop(t.Context(), checked, "nl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.close()
 	// What a device calls things is text, whether marks are read or not.
 	for can, want := range map[string]string{"body-markup": `\\x1b]0;owned\\x07\\x0d\\x0a&lt;b&gt;&amp;\\u202eevil`, "body": `\\x1b]0;owned\\x07\\x0d\\x0a<b>&\\u202eevil`} {
-		server.can = []string{can}
-		if err := desk.show(t.Context(), notice{Title: hostile, Subject: hostile}); err != nil {
+		server.can.Store(&[]string{can})
+		if err := other.show(t.Context(), notice{Title: hostile, Subject: hostile}); err != nil {
 			t.Fatal(err)
 		}
 		if got := fmt.Sprintf("%q", <-server.seen); !strings.Contains(got, want) || !strings.Contains(got, " [] ") || strings.Contains(got, `\u202e`) && !strings.Contains(got, `\\u202e`) {
