@@ -203,10 +203,11 @@ func TestNotices(t *testing.T) {
 				t.Errorf("%s: %q, want %q", what, got, want)
 			}
 		}
-		d, stop := run()
+		_, stop := run()
 		want("the first scan", "bad-one")
 		want("nothing new", "")
 		stop()
+		var d *daemon
 		d, stop = run()
 		want("after a new start", "")
 		b.packages(t, "bad-one", "bad-two")
