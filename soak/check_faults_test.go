@@ -28,12 +28,17 @@ var spoilers = map[string]struct {
 		return slices.Insert(lines, i+1, again)
 	}},
 	"two events change places": {"out of order: ", func(lines [][]byte) [][]byte {
+		// Of a subject with more than two events, one that is put between others may count as told twice.
+		stories := map[string][]int{}
+		for i, line := range lines {
+			if subject := storyOf(line); subject != "" {
+				stories[subject] = append(stories[subject], i)
+			}
+		}
 		for i := range lines {
-			for j := i + 1; j < len(lines); j++ {
-				if subject := storyOf(lines[i]); subject != "" && subject == storyOf(lines[j]) && uidOf(lines[i]) != uidOf(lines[j]) {
-					lines[i], lines[j] = lines[j], lines[i]
-					return lines
-				}
+			if at := stories[storyOf(lines[i])]; len(at) == 2 && at[0] == i && uidOf(lines[i]) != uidOf(lines[at[1]]) {
+				lines[i], lines[at[1]] = lines[at[1]], lines[i]
+				return lines
 			}
 		}
 		return nil
