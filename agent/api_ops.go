@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -305,10 +306,13 @@ func (c *apiCall) events() (any, error) {
 			return countEnd{n}, nil
 		}
 		for _, e := range events {
-			if err := c.out.item(stored(e.Body, e.ID)); err != nil {
-				return nil, err
+			for line := range bytes.Lines(e.Body) { // a part of a snapshot has several
+				if err := c.out.item(stored(bytes.TrimSuffix(line, []byte("\n")), e.ID)); err != nil {
+					return nil, err
+				}
+				n++
 			}
-			n, after = n+1, e.Seq
+			after = e.Seq
 		}
 	}
 }

@@ -65,7 +65,13 @@ func TestAPIOverTheStore(t *testing.T) {
 			t.Errorf("%s: %v, %s", op, err, items)
 		}
 	}
+	if _, err := s.Queue("snapshot", 1, func(store.Change) ([]byte, error) { return []byte("{\"part\":1}\n{\"part\":2}"), nil }); err != nil {
+		t.Fatal(err)
+	}
 	items, _, err = ask(t, path, apiRequest{Op: "events"})
+	if n := len(items); err != nil || n < 2 || items[n-2] != `{"part":1}` || items[n-1] != `{"part":2}` {
+		t.Errorf("a part of a snapshot, several lines: %v\n%s", err, items)
+	}
 	if err != nil || !strings.Contains(strings.Join(items, "\n"), `{"message":"ignored `+keyC) {
 		t.Errorf("%v\n%s", err, items)
 	}
