@@ -185,6 +185,9 @@ func (t *tapped) Read(p []byte) (int, error) {
 
 func (c *otelServer) serve(conn *tls.Conn) {
 	if conn.Handshake() != nil {
+		// What was said about it is heard before the line is cut, as with a server that lingers.
+		conn.NetConn().SetReadDeadline(time.Now().Add(10 * time.Second))
+		io.Copy(io.Discard, conn.NetConn())
 		return
 	}
 	defer conn.Close()

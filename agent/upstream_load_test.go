@@ -150,10 +150,11 @@ func TestFleet(t *testing.T) {
 			if err := v.open(); err != nil {
 				t.Fatal(err)
 			}
-			vaults, ships = append(vaults, v), append(ships, newShipper(v, warn, base.machine))
+			ship := newShipper(v, warn, base.machine)
+			vaults, ships = append(vaults, v), append(ships, ship)
 			add(i, 1)
 			up := &upstreamSink{close: func() {}, send: f.send, limit: batchBytes, now: base.clock.boot}
-			all.Go(func() { _ = ships[i].run(ctx, &fickle{}, up) })
+			all.Go(func() { _ = ship.run(ctx, &fickle{}, up) })
 		}
 		minutes := func(from, to int, do func(minute int)) {
 			for m := from; m < to; m++ {

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,12 +53,11 @@ type toxin struct {
 }
 
 // flood writes until the other side has enough, and says in *n how much that was.
-func flood(w io.Writer, chunk string, n *int) bool {
+func flood(w io.Writer, chunk string, n *atomic.Int64) bool {
 	block := []byte(strings.Repeat(chunk, 4096/len(chunk)))
 	for {
 		m, err := w.Write(block)
-		*n += m
-		if err != nil || *n > 64<<20 {
+		if all := n.Add(int64(m)); err != nil || all > 64<<20 {
 			return false
 		}
 	}
@@ -109,7 +109,7 @@ func bomb() []byte {
 
 const quarter = 15 * time.Minute
 
-func toxins(t testing.TB, flooded *int) []toxin {
+func toxins(t testing.TB, flooded *atomic.Int64) []toxin {
 	other := newAuthority(t)
 	long := 2 * time.Hour
 	return []toxin{
@@ -273,7 +273,7 @@ func writesAndHangs(head string, then time.Duration) func(*otelServer) {
 // TestToxicUpstreams has each of them behave badly for half a day of virtual time and then well.
 func TestToxicUpstreams(t *testing.T) {
 	t.Parallel()
-	var flooded int
+	var flooded atomic.Int64
 	names := toxins(t, &flooded)
 	if len(names) < 20 {
 		t.Fatal("fewer than 20 behaviours")
@@ -285,7 +285,7 @@ func TestToxicUpstreams(t *testing.T) {
 	}
 }
 
-func testToxin(t *testing.T, x toxin, flooded *int) {
+func testToxin(t *testing.T, x toxin, flooded *atomic.Int64) {
 	b := newBench(t, "/")
 	warn := newWarnings(b.log0(), time.Now)
 	v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
@@ -294,7 +294,7 @@ func testToxin(t *testing.T, x toxin, flooded *int) {
 	}
 	c := newOtelServer(t)
 	s, up, file := newShipper(v, warn, b.machine), &timed{upstreamSink: c.sink(t)}, newFileSink(b.config.SinkFile, 64<<20)
-	*flooded = 0
+	flooded.Store(0)
 	c.behave(x.make)
 	var want []string
 	for i := range 3 {
@@ -340,7 +340,7 @@ func testToxin(t *testing.T, x toxin, flooded *int) {
 		t.Errorf("%d tries", len(up.at))
 	}
 	tries := len(up.at)
-	if each := *flooded / max(tries, 1); each > 1<<20 {
+	if each := flooded.Load() / int64(max(tries, 1)); each > 1<<20 {
 		t.Errorf("%d bytes were read at each try", each)
 	}
 	if got := strings.Split(strings.TrimSpace(read(t, b.config.SinkFile)), "\n"); !slices.Equal(got, want) {
