@@ -72,13 +72,15 @@ func stanza(name, version string) string {
 	return fmt.Sprintf("Package: %s\nStatus: install ok installed\nPriority: optional\nSection: misc\nMaintainer: Somebody <somebody@example.org>\nArchitecture: amd64\nVersion: %s\nDescription: a package\n\n", name, version)
 }
 
-// write replaces a file as package managers do: beside, and then in its place.
+// write replaces a file as package managers do: beside, and then in its place. Beside it has a name
+// that cron and systemd pass over: a scan in between would rightly tell of a planted job of any other name.
 func (w *world) write(name, content string) error {
 	path := filepath.Join(w.root, name)
-	if err := os.WriteFile(path+"-new", []byte(content), 0o644); err != nil {
+	beside := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	if err := os.WriteFile(beside, []byte(content), 0o644); err != nil {
 		return err
 	}
-	return os.Rename(path+"-new", path)
+	return os.Rename(beside, path)
 }
 
 func (w *world) did(subject, state string) { w.log = append(w.log, did{done, subject, state}) }

@@ -7,12 +7,15 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -86,7 +89,41 @@ func (s secureOnly) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.URL.Scheme != "https" {
 		return nil, fmt.Errorf("%s is not https, and nothing is sent in clear", r.URL.Redacted())
 	}
-	return s.Transport.RoundTrip(r)
+	return s.untilTold(r)
+}
+
+// lostReasons is how often a request whose connection this side's own transport closed is made at most.
+const lostReasons = 4
+
+// untilTold gives the server's last word, where it has one, in place of an error of the line. When an
+// alert, such as that it does not know our certificate, arrives while the request is being written,
+// which of the two errors the standard library gives is chance. The alert stays readable; where not even
+// that is so, the line was closed on this side before the request was sent whole, and it is made again.
+func (s secureOnly) untilTold(r *http.Request) (*http.Response, error) {
+	for n := 1; ; n++ {
+		var line atomic.Pointer[httptrace.GotConnInfo]
+		trace := &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { line.Store(&i) }}
+		res, err := s.Transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+		cut := errors.Is(err, net.ErrClosed)
+		if !cut && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) || r.Context().Err() != nil {
+			return res, err
+		}
+		if i := line.Load(); i != nil {
+			if _, last := i.Conn.Read(make([]byte, 1)); refusesUs(last) { // it is closed, and cannot block
+				return nil, last
+			}
+		}
+		if !cut || n == lostReasons || r.Body != nil && r.GetBody == nil {
+			return nil, err
+		}
+		if r.Body != nil {
+			again := r.Clone(r.Context())
+			if again.Body, err = r.GetBody(); err != nil {
+				return nil, fmt.Errorf("making the request again: %w", err)
+			}
+			r = again
+		}
+	}
 }
 
 // newResolver asks the given servers in turn; nil, which is the system's, where there are none.

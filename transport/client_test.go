@@ -1,12 +1,17 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -56,5 +61,98 @@ func TestClientTrustsWhatItIsToldTo(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		c.client.CloseIdleConnections()
+	}
+}
+
+// slowEar fails to write the request once it has heard the server's word about the handshake, and passes
+// that on only later, or not at all.
+type slowEar struct {
+	net.Conn
+	lost   bool
+	writes atomic.Int32
+	heard  chan struct{}
+	once   sync.Once
+}
+
+func (c *slowEar) Write(p []byte) (int, error) {
+	if c.writes.Add(1) <= 2 { // the hello, and what answers the server's
+		return c.Conn.Write(p)
+	}
+	<-c.heard
+	return 0, net.ErrClosed
+}
+
+func (c *slowEar) Read(p []byte) (int, error) {
+	after := c.writes.Load() >= 2
+	n, err := c.Conn.Read(p)
+	if after {
+		c.once.Do(func() { close(c.heard) })
+		time.Sleep(10 * time.Millisecond)
+	}
+	if after && c.lost {
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+// TestRefusalIsHeard has a server refuse the device's certificate while the request is being
+// written, as it does on a busy machine.
+func TestRefusalIsHeard(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewTLSServer(nil)
+	t.Cleanup(s.Close)
+	mine := s.TLS.Certificates[0]
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				tls.Server(conn, &tls.Config{Certificates: s.TLS.Certificates, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}).Handshake()
+				io.Copy(io.Discard, conn) // it lingers: a reset could overtake its word
+			}()
+		}
+	}()
+	for _, c := range []struct {
+		name string
+		slow int32 // connections
+		lost bool
+		want Verdict
+	}{
+		{"at once", 0, false, Denied},
+		{"late", 100, false, Denied},
+		{"lost once", 1, true, Denied},
+		{"lost each time", 100, true, Busy},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var dialled atomic.Int32
+			client := NewClient(Options{Roots: poolOf(s.Certificate()), Identity: func() (*tls.Certificate, error) { return &mine, nil },
+				Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+					conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+					if err == nil && dialled.Add(1) <= c.slow {
+						conn = &slowEar{Conn: conn, lost: c.lost, heard: make(chan struct{})}
+					}
+					return conn, err
+				}})
+			e, err := NewExporter(client, "https://"+l.Addr().String(), Resource{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			if a := e.Send(t.Context(), []Record{{Body: []byte("{}")}}); a.Verdict != c.want {
+				t.Errorf("%v: %v", a.Verdict, a.Err)
+			}
+			if n := dialled.Load(); n > lostReasons {
+				t.Errorf("%d connections were made", n)
+			}
+		})
 	}
 }
