@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Codes of warnings that only a running agent has, beside those of status.go; docs/agent.md
+// Codes of warnings that only a running agent has, beside those of status.go; docs/api.md
 // lists all. A code is there once: what is said later takes the place of what was said before.
 const (
 	warnStoreFull       = "store-full"

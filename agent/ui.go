@@ -178,7 +178,7 @@ func (d *daemon) pageView(context.Context) (*ui.View, error) {
 		v.Delivery.Oldest = *s.Outbox.Oldest
 	}
 	for _, w := range s.Warnings {
-		v.Warnings = append(v.Warnings, ui.Warning{Text: w.Text, Fix: w.Fix})
+		v.Warnings = append(v.Warnings, ui.Warning{Code: w.Code, Text: w.Text, Fix: w.Fix})
 		if w.Code == warnUpstream {
 			v.Delivery.Trouble = w.Text
 		}

@@ -330,8 +330,28 @@ func labelled(events []Event) []shownEvent {
 
 // reason is why rules could not be judged.
 type reason struct {
-	Why   string
+	Why   string // in English
 	Rules []unjudged
+}
+
+// reasons are those of one kind.
+type reasons struct {
+	Kind    string // of a text named unchecked.why.KIND
+	Rules   int
+	Reasons []*reason
+}
+
+// reasonKind sorts the scanner's reasons into the few that people can do something with.
+func reasonKind(why string) string {
+	for _, kind := range []struct{ name, mark string }{
+		{"rights", "run as root"}, {"rights", "privileges"}, {"rights", "could not be listed"},
+		{"asks", "asks nothing of the network"}, {"absent", scanner.ErrUnavailable.Error()},
+	} {
+		if strings.Contains(why, kind.mark) {
+			return kind.name
+		}
+	}
+	return "unread"
 }
 
 // unjudged is a rule without a verdict, in the session's language where that can be.
@@ -344,8 +364,7 @@ func (s *Server) unchecked(ctx context.Context, w http.ResponseWriter, r *http.R
 		s.failed(w, r, in, err)
 		return
 	}
-	var reasons []reason
-	at := map[string]int{}
+	var kinds []*reasons
 	for _, n := range v.NotChecked {
 		u := unjudged{n.Rule, n.Title, ""}
 		if in.lang() != english {
@@ -355,13 +374,23 @@ func (s *Server) unchecked(ctx context.Context, w http.ResponseWriter, r *http.R
 				u.Language = english
 			}
 		}
-		i, there := at[n.Why]
-		if !there {
-			i, at[n.Why] = len(reasons), len(reasons)
-			reasons = append(reasons, reason{Why: n.Why})
-		}
-		reasons[i].Rules = append(reasons[i].Rules, u)
+		kind := found(&kinds, func(k *reasons) bool { return k.Kind == reasonKind(n.Why) }, &reasons{Kind: reasonKind(n.Why)})
+		kind.Rules++
+		why := found(&kind.Reasons, func(o *reason) bool { return o.Why == n.Why }, &reason{Why: n.Why})
+		why.Rules = append(why.Rules, u)
 	}
-	slices.SortStableFunc(reasons, func(a, b reason) int { return len(b.Rules) - len(a.Rules) })
-	s.show(w, r, in, http.StatusOK, "unchecked", map[string]any{"View": v, "Reasons": reasons})
+	slices.SortStableFunc(kinds, func(a, b *reasons) int { return b.Rules - a.Rules })
+	for _, k := range kinds {
+		slices.SortStableFunc(k.Reasons, func(a, b *reason) int { return len(b.Rules) - len(a.Rules) })
+	}
+	s.show(w, r, in, http.StatusOK, "unchecked", map[string]any{"View": v, "Kinds": kinds})
+}
+
+// found gives the one of a list that fits, and adds one where there is none.
+func found[T any](list *[]*T, fits func(*T) bool, otherwise *T) *T {
+	if i := slices.IndexFunc(*list, fits); i >= 0 {
+		return (*list)[i]
+	}
+	*list = append(*list, otherwise)
+	return otherwise
 }

@@ -1,8 +1,13 @@
 package page
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
+
+	"picket/scanner"
 )
 
 func TestProse(t *testing.T) {
@@ -61,5 +66,40 @@ func TestDiscreet(t *testing.T) {
 	help, named, steps := strings.Index(body, "helpline"), strings.Index(body, "A bad app"), strings.Index(body, "<details>")
 	if strings.Contains(title, "A bad app") || help < 0 || named < help || steps < named || !strings.Contains(body[steps:], "Remove ") {
 		t.Errorf("help at %d, its name at %d, the steps at %d: %s", help, named, steps, body)
+	}
+}
+
+func TestReasonKinds(t *testing.T) {
+	t.Parallel()
+	for kind, errs := range map[string][]error{
+		"rights": {&fs.PathError{Op: "open", Path: "/etc/shadow", Err: fs.ErrPermission}},
+		"absent": {scanner.ErrUnavailable, fmt.Errorf("network-history: %w", scanner.ErrUnavailable)},
+		"unread": {&fs.PathError{Op: "read", Path: "/x", Err: errors.New("input/output error")}},
+	} {
+		for _, err := range errs {
+			if got := reasonKind(scanner.Reason(err)); got != kind {
+				t.Errorf("%q is of the kind %s, want %s", scanner.Reason(err), got, kind)
+			}
+		}
+	}
+}
+
+// Those who read Dutch are told in Dutch why something was not checked, and what keeps the agent from its work.
+func TestReasonsAndWarningsInDutch(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.view.NotChecked = []NotChecked{{"APP-002", "One", "may not read /x (run as root)"}, {"APP-003", "Two", "may not read /y (run as root)"}, {"APP-004", "Three", "it is compressed"}}
+	w.view.Warnings = []Warning{{"clock", "the clock was set back", "set the clock"}}
+	s := serve(t, w)
+	b := open(t, s, Grant{Act: true})
+	b.do("GET", b.base+"?lang=nl", "")
+	body := b.do("GET", b.base+"unchecked", "").Body.String()
+	for text, n := range map[string]int{s.words["nl"]["unchecked.why.rights"]: 1, s.words["nl"]["unchecked.why.unread"]: 1, "may not read /x": 1, "may not read /y": 1} {
+		if strings.Count(body, text) != n {
+			t.Errorf("%q is there %d times: %s", text, strings.Count(body, text), body)
+		}
+	}
+	if body := b.do("GET", b.base, "").Body.String(); !strings.Contains(body, s.words["nl"]["warning.clock"]) || !strings.Contains(body, `lang="en">the clock was set back: set the clock`) {
+		t.Errorf("no warning in Dutch: %s", body)
 	}
 }

@@ -88,8 +88,9 @@ type Delivery struct {
 	Where   string    // the upstream, or the file where there is none
 }
 
-// Warning is something that keeps the agent from its work.
-type Warning struct{ Text, Fix string }
+// Warning is something that keeps the agent from its work. A text named warning.CODE says it in plain
+// words; Text and Fix are the agent's own, in English.
+type Warning struct{ Code, Text, Fix string }
 
 // App is an installed app or package. Sizes are bytes, -1 when not known.
 type App struct {

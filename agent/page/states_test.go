@@ -51,7 +51,7 @@ func states() []state {
 			NotChecked: []NotChecked{{"NET-014", "An added authority reads traffic", "network-probe: nobody asks here"}, {"NET-015", "Encryption is stripped", "network-probe: nobody asks here"}, {"APP-002", "Another", "not root"}},
 			Networks:   []Network{{"Home", []Fact{{"kind", "wifi", true}, {"interface", "wlan0", false}, {"security", "wpa2", true}, {"gateway", "192.0.2.1", false}, {"resolvers", "192.0.2.53, 2001:db8:1234:5678:9abc:def0:1234:5678", false}, {"known", "no", true}}}},
 			Member:     Membership{Enrolled: true, Organisation: "Example Works", Account: "ann@example.org", Support: "support@example.org, +31 20 555 0100", Subject: "d-2f4a"},
-			Delivery:   Delivery{Where: "https://picket.example.org"}, Warnings: []Warning{{"changes of networks are not heard", "run the agent as root"}}}
+			Delivery:   Delivery{Where: "https://picket.example.org"}, Warnings: []Warning{{"networks-unheard", "changes of networks are not heard", "run the agent as root"}}}
 		return w
 	}
 	all := []string{"", "threats/" + threatKey(0), "threats/" + threatKey(2), "threats/" + threatKey(3), "threats/" + threatKey(9), "apps", "apps?q=nothing-like-it", "network", "unchecked", "sent", "nothing"}
