@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-//go:embed pages/*.html pages/page.css pages/page.js words/*.yaml
+//go:embed pages/*.html pages/page.css pages/page.js words/*.yaml columns/*.yaml
 var files embed.FS
 
 // Bounds of what a client can hold of the agent.
@@ -56,7 +56,11 @@ func New(address string, source Source, now func() time.Time, log *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New("page").Funcs(functions()).ParseFS(files, "pages/*.html")
+	columns, err := byLanguage(files, "columns")
+	if err != nil {
+		return nil, err
+	}
+	t, err := template.New("page").Funcs(functions(columns)).ParseFS(files, "pages/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("the page's templates: %w", err)
 	}

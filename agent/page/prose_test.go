@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"picket/scanner"
+	"picket/scanner/facts"
+	"picket/scanner/rules"
 )
 
 func TestProse(t *testing.T) {
@@ -101,5 +103,41 @@ func TestReasonsAndWarningsInDutch(t *testing.T) {
 	}
 	if body := b.do("GET", b.base, "").Body.String(); !strings.Contains(body, s.words["nl"]["warning.clock"]) || !strings.Contains(body, `lang="en">the clock was set back: set the clock`) {
 		t.Errorf("no warning in Dutch: %s", body)
+	}
+}
+
+// TestEvidenceIsNamedInDutch: every column that a rule shows has a name, and no name is of too many.
+func TestEvidenceIsNamedInDutch(t *testing.T) {
+	t.Parallel()
+	set, err := rules.Catalogue(facts.Collectors())
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns, err := byLanguage(files, "columns")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	for _, r := range set.Rules() {
+		for _, name := range r.Evidence {
+			shown[name] = true
+			if strings.TrimSpace(columns["nl"][name]) == "" {
+				t.Errorf("%s shows %s, which has no name in Dutch", r.ID, name)
+			}
+		}
+	}
+	for name := range columns["nl"] {
+		if !shown[name] {
+			t.Errorf("no rule shows %s, which has a name in Dutch", name)
+		}
+	}
+	named := columnNamer(columns)
+	for _, c := range []struct {
+		lang, name string
+		want       column
+	}{{"nl", "first_installed", column{"eerst geïnstalleerd", ""}}, {"nl", "of_a_new_rule", column{"of a new rule", "en"}}, {"en", "first_installed", column{"first installed", ""}}} {
+		if got := named(Words{"lang": c.lang}, c.name); got != c.want {
+			t.Errorf("%s in %s: %v", c.name, c.lang, got)
+		}
 	}
 }

@@ -23,25 +23,49 @@ type Words map[string]string
 
 // LoadWords reads words/*.yaml, a file for each language.
 func LoadWords(files embed.FS) (map[string]Words, error) {
-	names, err := fs.Glob(files, "words/*.yaml")
-	if err != nil {
-		return nil, fmt.Errorf("listing the page's words: %w", err)
+	all, err := byLanguage(files, "words")
+	for lang, w := range all {
+		w["lang"] = lang
 	}
+	return all, err
+}
+
+// byLanguage reads the files of a folder, each of which has texts by name in the language of the file's name.
+func byLanguage(files embed.FS, dir string) (map[string]Words, error) {
 	all := map[string]Words{}
+	names, err := fs.Glob(files, dir+"/*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("listing the page's %s: %w", dir, err)
+	}
 	for _, name := range names {
 		src, err := files.ReadFile(name)
 		if err != nil {
-			return nil, fmt.Errorf("reading the page's words: %w", err)
+			return nil, fmt.Errorf("reading the page's %s: %w", dir, err)
 		}
 		w := Words{}
 		if err := yaml.Unmarshal(src, &w); err != nil {
-			return nil, fmt.Errorf("the page's words %s: %w", name, err)
+			return nil, fmt.Errorf("the page's %s: %w", name, err)
 		}
-		lang := strings.TrimSuffix(path.Base(name), ".yaml")
-		w["lang"] = lang
-		all[lang] = w
+		all[strings.TrimSuffix(path.Base(name), ".yaml")] = w
 	}
 	return all, nil
+}
+
+// column is what a column is called, and in which language that is where it is not the reader's.
+type column struct{ Text, Language string }
+
+// columnNamer names the scanner's columns, which are English words themselves.
+func columnNamer(columns map[string]Words) func(w Words, name string) column {
+	return func(w Words, name string) column {
+		if text, ok := columns[w["lang"]][name]; ok {
+			return column{Text: text}
+		}
+		c := column{Text: report.Clean(strings.ReplaceAll(name, "_", " "))}
+		if w["lang"] != english {
+			c.Language = english
+		}
+		return c
+	}
 }
 
 // Say gives a text with what is put in. Unknown names show as they are, which a test finds.
@@ -72,10 +96,11 @@ func (w Words) choice(name, value string) string {
 	return report.Clean(value)
 }
 
-func functions() template.FuncMap {
+func functions(columns map[string]Words) template.FuncMap {
 	return template.FuncMap{
-		"say":   func(w Words, name string, in ...any) string { return w.Say(name, in...) },
-		"clean": report.Clean,
+		"column": columnNamer(columns),
+		"say":    func(w Words, name string, in ...any) string { return w.Say(name, in...) },
+		"clean":  report.Clean,
 		"time": func(w Words, t time.Time) string {
 			if t.IsZero() {
 				return w.Say("never")
