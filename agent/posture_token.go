@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"picket/scanner"
@@ -88,6 +89,8 @@ func (d *daemon) postureToken(audience, nonce string) (string, error) {
 // postureVerifier verifies tokens.
 type postureVerifier struct {
 	roots    *x509.CertPool
+	issuers  []*x509.Certificate // the roots, one by one, for the list
+	revoked  *revocations        // nil does not ask whether a certificate is revoked
 	audience string
 	skew     time.Duration // by how much clocks may differ
 	now      func() time.Time
@@ -139,6 +142,11 @@ func (v *postureVerifier) verify(token string, fresh func(c *postureClaims) erro
 		return nil, errors.New("one device speaks of another")
 	case c.Audience != v.audience:
 		return nil, fmt.Errorf("it is for %s", quoted(c.Audience))
+	}
+	if v.revoked != nil {
+		if err := v.revoked.check(leaf, slices.Concat(chain[1:], v.issuers)); err != nil {
+			return nil, err
+		}
 	}
 	return &c, fresh(&c)
 }

@@ -19,12 +19,13 @@ import (
 
 // verifyFlags are those of who verifies tokens.
 type verifyFlags struct {
-	roots, audience, level, age string
-	skew                        time.Duration
+	roots, crl, audience, level, age string
+	skew                             time.Duration
 }
 
 func (f *verifyFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.roots, "roots", "", "`FILE` of the root certificates, in PEM, of the CA that gives devices theirs")
+	cmd.Flags().StringVar(&f.crl, "crl", "", "`FILE` of the CA's certificate revocation list, in PEM or DER; read anew when it changes")
 	cmd.Flags().StringVar(&f.audience, "audience", "", "the `URL` or name that tokens must be for")
 	cmd.Flags().StringVar(&f.level, "max-level", "", "besides the device's own policy, let in up to this `LEVEL`: secured, low, medium, high; also devices without a policy")
 	cmd.Flags().StringVar(&f.age, "max-age", "", "let in only devices whose last whole scan is younger than a `DURATION`")
@@ -62,7 +63,14 @@ func (f *verifyFlags) verifier() (*postureVerifier, gateRule, error) {
 	for _, c := range certs {
 		pool.AddCert(c)
 	}
-	return &postureVerifier{roots: pool, audience: f.audience, skew: f.skew, now: time.Now}, rule, nil
+	v := &postureVerifier{roots: pool, issuers: certs, audience: f.audience, skew: f.skew, now: time.Now}
+	if f.crl != "" {
+		v.revoked = &revocations{path: f.crl, now: time.Now}
+		if _, err := v.revoked.load(); err != nil {
+			return nil, rule, err
+		}
+	}
+	return v, rule, nil
 }
 
 func postureVerifyCommand() *cobra.Command {
@@ -76,7 +84,8 @@ func postureVerifyCommand() *cobra.Command {
 		Long: `Verify reads a token of 'picket posture --token' from standard input, and says what it says if it
 is genuine: signed with the key of a certificate by one of the roots, for this audience, with this
 nonce, not older than 5 minutes. It asks nobody. A nonce is for one token: make a new one, by chance,
-each time.
+each time. With --crl a revoked certificate is refused, and so is every token once the list is past
+its time.
 
 Exit status: 0 let in, 1 error or not genuine, 5 genuine and not to be let in, 64 usage.`,
 		Example: "  picket posture verify --roots ca.pem --audience https://vpn.example.org --nonce 4f2a60b1 < token",
@@ -135,7 +144,8 @@ func postureServeCommand() *cobra.Command {
 		Use: "serve", Short: "Verify posture tokens for a web server that asks by HTTP", Args: noArgs,
 		Long: `Serve answers a proxy (nginx's auth_request, HAProxy by Lua) for each request that reaches it: 204 let
 in, 401 without a genuine token, with a nonce for one in the header Picket-Nonce, 403 genuine and not
-to be let in. The token comes in Picket-Posture, or in Authorization as Bearer.
+to be let in. The token comes in Picket-Posture, or in Authorization as Bearer. Have the CA's revocation
+list fetched every few minutes, and name it with --crl.
 
 A token counts once. With --device-header it counts until it ends, for the device alone that the
 proxy names there by the client certificate of the connection; the proxy must take that header away

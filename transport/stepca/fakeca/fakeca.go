@@ -347,3 +347,29 @@ func (ca *CA) revoke(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	}
 }
+
+// RevocationList gives the list of those that were revoked, in DER, good until next. other has it signed by
+// an authority of the same name.
+func (ca *CA) RevocationList(t testing.TB, next time.Time, other bool) []byte {
+	t.Helper()
+	ca.Lock()
+	defer ca.Unlock()
+	l := &x509.RevocationList{Number: serial(), ThisUpdate: next.Add(-time.Hour), NextUpdate: next}
+	for s := range ca.Revoked {
+		n, ok := new(big.Int).SetString(s, 10)
+		if !ok {
+			t.Fatalf("serial number %q", s)
+		}
+		l.RevokedCertificateEntries = append(l.RevokedCertificateEntries, x509.RevocationListEntry{SerialNumber: n, RevocationTime: l.ThisUpdate})
+	}
+	issuer, key := ca.inter, ca.interKey
+	if other {
+		key = newKey(t)
+		issuer = ca.make(t, ca.inter.Subject.CommonName, ca.Root, ca.rootKey, key, true)
+	}
+	der, err := x509.CreateRevocationList(rand.Reader, l, issuer, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
