@@ -25,6 +25,7 @@ type atRest struct {
 func (j *judging) compact(c *criteria) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.restock()
 	if j.last == nil {
 		return nil
 	}

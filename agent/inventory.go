@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"picket/scanner"
@@ -50,7 +51,7 @@ func (j *judging) inventory(ctx context.Context, c *criteria) (*store.Inventory,
 	j.nextTurn()
 	defer j.nextTurn()
 	since := j.told
-	if j.report() == nil {
+	if _, known := j.device(); !known {
 		since = nil // there is nothing to put changes into
 	}
 	r, _, err := j.scanSince(ctx, c, nil, since, []string{"packages"})
@@ -72,6 +73,7 @@ func (j *judging) inventory(ctx context.Context, c *criteria) (*store.Inventory,
 		now = o.Stock()
 	}
 	j.mu.Lock()
+	j.late = restocked{} // this is all of it
 	if j.last != nil {
 		merged := *j.last
 		merged.Packages, merged.Tables = r.Packages, mergeTables(j.last.Tables, onlyPackages(r.Tables))
@@ -94,19 +96,40 @@ func toPart(r *scanner.Report, news *facts.Since) (*store.Inventory, error) {
 	return inv, err
 }
 
-// replace puts what changed of the packages into the last report.
+// restocked is what changed of the packages of one manager since the last report was made, by id;
+// nil for what is gone. It is put into the report when somebody asks for that: the report has
+// thousands of packages, of which a change has one.
+type restocked struct {
+	manager string
+	rows    map[string]*facts.Package
+}
+
+// replace notes what changed of the packages for the last report.
 func (j *judging) replace(fresh []facts.Package, news *facts.Since) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	manager, rest := news.Of(), map[string]*facts.Package{}
+	if j.late.manager != news.Of() {
+		j.restock()
+		j.late = restocked{news.Of(), map[string]*facts.Package{}}
+	}
 	for _, id := range news.Gone {
-		rest[id] = nil
+		j.late.rows[id] = nil
 	}
 	for i := range fresh {
-		rest[fresh[i].ID] = &fresh[i]
+		j.late.rows[fresh[i].ID] = &fresh[i]
 	}
-	list := make([]facts.Package, 0, len(packagesOf(j.last))+len(fresh))
-	for _, p := range packagesOf(j.last) {
+}
+
+// restock puts what changed of the packages into the last report. mu must be held.
+func (j *judging) restock() {
+	rest, manager := j.late.rows, j.late.manager
+	j.late = restocked{}
+	if j.last == nil || len(rest) == 0 {
+		return
+	}
+	known := packagesOf(j.last)
+	list := make([]facts.Package, 0, len(known)+len(rest))
+	for _, p := range known {
 		if now, touched := rest[p.ID]; !touched || p.Manager != manager {
 			list = append(list, p)
 		} else if now != nil {
@@ -114,9 +137,9 @@ func (j *judging) replace(fresh []facts.Package, news *facts.Since) {
 			delete(rest, p.ID)
 		}
 	}
-	for i := range fresh {
-		if rest[fresh[i].ID] != nil {
-			list = append(list, fresh[i])
+	for _, id := range slices.Sorted(maps.Keys(rest)) {
+		if rest[id] != nil {
+			list = append(list, *rest[id])
 		}
 	}
 	merged := *j.last

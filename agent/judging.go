@@ -51,6 +51,7 @@ type judging struct {
 
 	mu   sync.Mutex // guards what follows; scans themselves come one after the other
 	last *scanner.Report
+	late restocked // is not in last yet
 	// turn grows when the packages begin to be read alone, and when that is done. A scan that
 	// saw another turn at its start may have an older inventory than is known.
 	turn int
@@ -63,7 +64,18 @@ type judging struct {
 func (j *judging) report() *scanner.Report {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.restock()
 	return j.last
+}
+
+// device is that of the last report, if there is one.
+func (j *judging) device() (info scanner.DeviceInfo, known bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.last == nil {
+		return info, false
+	}
+	return j.last.Device, true
 }
 
 // apartJudge keeps the findings of each rule apart.
@@ -130,6 +142,7 @@ type outcome struct {
 func (j *judging) newest() outcome {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.restock()
 	return outcome{j.last, true, j.turn}
 }
 
@@ -149,7 +162,8 @@ func (j *judging) whole(ctx context.Context, c *criteria) (outcome, error) {
 
 // part scans and judges some tables and puts what came of it into the last report.
 func (j *judging) part(ctx context.Context, c *criteria, tables []string) (outcome, error) {
-	last, turn := j.report(), j.turns()
+	turn := j.turns() // before the report, so that what is told meanwhile counts as newer
+	last := j.report()
 	if last == nil {
 		return j.whole(ctx, c)
 	}
@@ -190,10 +204,11 @@ func (j *judging) conclude(c *criteria, r *scanner.Report, apart scanner.Verdict
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.turn != turn && j.last != nil {
+		j.restock()
 		stocks = false
 		r.Packages, r.Tables = j.last.Packages, mergeTables(r.Tables, onlyPackages(j.last.Tables))
 	}
-	j.last, j.apart = r, apart
+	j.last, j.late, j.apart = r, restocked{}, apart
 	return outcome{r, stocks, turn}
 }
 

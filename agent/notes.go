@@ -66,11 +66,14 @@ func (d *daemon) maker(st *store.Store) (*eventMaker, error) {
 	}
 	wrong, latest := d.calendar.doubts()
 	m := &eventMaker{ignored: map[string]string{}, meta: report.EventMeta{Version: d.version, ClockWrong: wrong, Earliest: d.built, Latest: latest, Device: report.DeviceRef{UID: uid, Info: d.device(st)}}}
+	mode := d.set.Load().criteria.policy.send()
 	var packages []facts.Package
-	if r := d.judging.report(); r != nil {
-		packages = packagesOf(r)
+	if mode == sendNoPersonal {
+		if r := d.judging.report(); r != nil {
+			packages = packagesOf(r)
+		}
 	}
-	if m.send, err = sendingBy(d.set.Load().criteria.policy.send(), st, packages); err != nil {
+	if m.send, err = sendingBy(mode, st, packages); err != nil {
 		return nil, err
 	}
 	for _, i := range ignores {
@@ -110,8 +113,8 @@ func deviceUID(st *store.Store, entropy io.Reader) (string, error) {
 
 // device describes the device as the last scan saw it, or the last before this start.
 func (d *daemon) device(st *store.Store) scanner.DeviceInfo {
-	if r := d.judging.report(); r != nil {
-		return r.Device
+	if info, known := d.judging.device(); known {
+		return info
 	}
 	info := scanner.DeviceInfo{Platform: "linux"}
 	if b, err := st.Recall(notesTable, "device"); err == nil && b != nil {

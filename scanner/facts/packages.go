@@ -69,7 +69,7 @@ func collectPackages(ctx context.Context, in *scanner.Input) scanner.Table {
 func newInventory(ctx context.Context, in *scanner.Input) *inventory {
 	owners := newOwners(in.Device.FS())
 	inv := &inventory{ctx: ctx, fs: in.Device.FS(), owners: owners, words: map[string]string{},
-		taking: &stockTaking{seed: owners.seed, seen: map[uint64]int{}}}
+		taking: &stockTaking{seed: owners.seed, seen: map[uint64]bool{}}}
 	if systems, _ := scanner.Rows[scanner.OS](in, "os"); len(systems) > 0 {
 		inv.vendor, inv.distro = systems[0].ID, systems[0].ID
 		if v := systems[0].Version; v != "" {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	pieceSize    = 256 << 10 // bytes read at a time
+	pieceSize    = 128 << 10 // bytes read at a time
 	maxParagraph = 32 << 20  // bytes of one paragraph: a firmware package's file list has 1 MB
 	maxListFile  = 64 << 20  // bytes of one package's file list
 )

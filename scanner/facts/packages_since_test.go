@@ -30,9 +30,13 @@ var sinceDatabases = map[string]database{
 }
 
 func (d database) text(packages map[string]string) string {
+	return d.inOrder(packages, slices.Sorted(maps.Keys(packages)))
+}
+
+func (d database) inOrder(packages map[string]string, names []string) string {
 	var b strings.Builder
 	b.WriteString(d.head)
-	for _, name := range slices.Sorted(maps.Keys(packages)) {
+	for _, name := range names {
 		b.WriteString(d.paragraph(name, packages[name]))
 	}
 	return b.String()
@@ -56,8 +60,12 @@ func TestSinceTellsWhatChanged(t *testing.T) {
 				t.Fatal("there is nothing to go by")
 			}
 			known := versionsOf(table)
-			for round := range 40 {
-				for range 1 + random.IntN(3) {
+			for round := range 60 {
+				most := 3
+				if round%20 == 10 {
+					most = 3 * fewSought // nearly all
+				}
+				for range 1 + random.IntN(most) {
 					name := fmt.Sprintf("package-%d", random.IntN(40))
 					if now[name] != "" && random.IntN(3) == 0 {
 						delete(now, name)
@@ -66,6 +74,11 @@ func TestSinceTellsWhatChanged(t *testing.T) {
 					}
 				}
 				text := db.text(now)
+				if round%5 == 4 { // in another order, as no manager does it
+					names := slices.Sorted(maps.Keys(now))
+					random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+					text = db.inOrder(now, names)
+				}
 				want := versionsOf(tableOf(t, "packages", text, scanner.Options{}))
 				table := tableOf(t, "packages", text, scanner.Options{Since: stock})
 				since, some := table.Aux.(*Since)
@@ -89,7 +102,7 @@ func TestSinceTellsWhatChanged(t *testing.T) {
 				if !maps.Equal(known, want) {
 					t.Fatalf("round %d: with the changes it is\n%v, in truth\n%v", round, known, want)
 				}
-				if len(changed) > 3 {
+				if len(changed) > most {
 					t.Errorf("round %d: %d packages are read again", round, len(changed))
 				}
 				stock = since.Stock
@@ -114,6 +127,8 @@ func TestSinceReadsAllWhereItCannotTell(t *testing.T) {
 	one, two := dpkg.paragraph("one", "1"), dpkg.paragraph("two", "1")
 	for name, text := range map[string]string{
 		"nothing changed":    dpkg.head + one + two,
+		"another order":      dpkg.head + two + one,
+		"no text before it":  dpkg.head + one + "\n" + two + dpkg.paragraph("three", "1"),
 		"a paragraph twice":  dpkg.head + one + one + two,
 		"a package twice":    dpkg.head + one + two + dpkg.paragraph("two", "2"),
 		"damaged":            dpkg.head + one + "no field\n\n",
@@ -152,5 +167,24 @@ func TestSinceKeepsToTheFileWhileDpkgRuns(t *testing.T) {
 	table = tableOf(t, "packages", dpkg.head+dpkg.paragraph("one", "1"), scanner.Options{Since: since.Stock})
 	if since, some = table.Aux.(*Since); !some || !slices.Equal(since.Gone, []string{"two"}) {
 		t.Errorf("after the run: %+v", table.Aux)
+	}
+}
+
+// TestSinceSeesTheLastParagraphGoOn has a database that ended without an empty line, and more text
+// behind it.
+func TestSinceSeesTheLastParagraphGoOn(t *testing.T) {
+	t.Parallel()
+	dpkg := sinceDatabases["dpkg"]
+	cut := strings.TrimSuffix(dpkg.head+dpkg.paragraph("one", "1")+dpkg.paragraph("two", "1"), "\n")
+	stock := tableOf(t, "packages", cut, scanner.Options{}).Aux.(*Owners).Stock()
+	if stock == nil {
+		t.Fatal("there is nothing to go by")
+	}
+	table := tableOf(t, "packages", cut+"Maintainer: somebody\n\n"+dpkg.paragraph("three", "1"), scanner.Options{Since: stock})
+	if _, some := table.Aux.(*Since); !some || len(table.Rows.([]Package)) != 2 {
+		t.Fatalf("%+v", table)
+	}
+	if p := table.Rows.([]Package)[0]; p.Name != "two" || p.Maintainer != "somebody" {
+		t.Errorf("%+v", p)
 	}
 }
