@@ -11,7 +11,7 @@ RACE        := $(if $(CI),-race)
 # Built without cgo, the binary is static and runs on every Linux of its architecture.
 export CGO_ENABLED = 0
 
-.PHONY: all deps build test check static cross bench fuzz soak vuln docs clean android-module service-boot upstream-tools page-tools
+.PHONY: all deps build test check static cross bench fuzz soak fleet vuln docs clean android-module service-boot upstream-tools page-tools
 
 all: build
 
@@ -119,6 +119,13 @@ SOAK ?= 60m
 soak: deps
 	STORE_KILLS=500 $(GO) test ./store -run NothingIsLost -count 1 -v -timeout 30m
 	SOAK=$(SOAK) $(GO) test ./soak -run TestSoak -count 1 -v -timeout 24h
+
+## fleet: 10,000 devices with stores of their own through a day and an outage, in virtual time: with an upstream in
+# the process, and with the Collector of upstream-tools (FLEET=1000 make fleet for fewer; some minutes and 1 GB each)
+FLEET ?= 10000
+
+fleet: deps
+	PICKET_FLEET=$(FLEET) $(GO) test ./agent -run 'Fleet$$' -parallel 1 -count 1 -v -timeout 60m
 
 ## vuln: known vulnerabilities in what is built in (needs the Go vulnerability database)
 vuln: deps

@@ -162,7 +162,7 @@ func (f *simFleet) says(rest map[string]any) func(string) ([]byte, error) {
 func fleetSize(t *testing.T) int {
 	n, err := strconv.Atoi(os.Getenv("PICKET_FLEET"))
 	if err != nil {
-		return 200
+		return 50
 	}
 	before := debug.SetMemoryLimit(1 << 30)
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })

@@ -204,6 +204,7 @@ func (s *Store) Pending(after uint64, n int) ([]Event, error) {
 		}
 		c := b.Cursor()
 		for k, v := c.Seek(seqKey(after + 1)); k != nil && len(out) < n; k, v = c.Next() {
+			t.used += len(v)
 			body, err := unseal(tableNames[outbox], k, v)
 			if err != nil {
 				continue // Peek drops and counts it

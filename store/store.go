@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -89,6 +90,8 @@ type Store struct {
 	lock   *os.File
 	db     *bbolt.DB
 	damage *Damage
+
+	used atomic.Int64 // bytes of records that were used since the process last gave back their pages
 
 	mu       sync.Mutex        // held by every write and by Peek
 	inFlight map[string]uint64 // event id -> sequence, of the last Peek

@@ -44,6 +44,7 @@ type tx struct {
 	age    time.Duration // the age clock
 	held   map[string]uint64
 	failed []error // values that were refused, each named
+	used   int     // bytes of records that were looked at or written
 }
 
 // guard runs fn and turns the fault of a damaged or truncated file, which bbolt meets as a
@@ -71,6 +72,7 @@ func (s *Store) view(fn func(*tx) error) error {
 		if err := t.readState(); err != nil {
 			return err
 		}
+		defer s.rest(t)
 		return fn(t)
 	})
 }
@@ -92,6 +94,7 @@ func (s *Store) changeLocked(fn func(*tx) error) error {
 			return err
 		}
 		defer func() { _ = b.Rollback() }() // after a commit it does nothing
+		defer func() { s.used.Add(int64(t.used)) }()
 		t = &tx{b: b, opts: s.opts, held: s.inFlight, age: s.age + s.opts.Uptime() - s.opened}
 		if err := t.readState(); err != nil {
 			return err
@@ -168,6 +171,7 @@ func (t *tx) get(tb table, key []byte) ([]byte, error) {
 	if frame == nil {
 		return nil, nil
 	}
+	t.used += len(frame)
 	body, err := unseal(tableNames[tb], key, frame)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s %q: %w", ErrDamaged, tableNames[tb], key, err)
@@ -192,6 +196,7 @@ func (t *tx) putFrame(tb table, key, frame []byte) error {
 		t.st.tally[tb].remove(key, old)
 	}
 	t.dirty = true
+	t.used += len(frame)
 	t.st.tally[tb].add(key, frame)
 	return b.Put(key, frame)
 }
@@ -206,6 +211,7 @@ func (t *tx) del(tb table, key []byte) error {
 		return nil
 	}
 	t.dirty = true
+	t.used += len(old)
 	t.st.tally[tb].remove(key, old)
 	return b.Delete(key)
 }
@@ -222,6 +228,7 @@ func (t *tx) each(tb table, prefix []byte, fn func(key, body []byte) error) erro
 	}
 	c := b.Cursor()
 	for k, v := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		t.used += len(v)
 		body, err := unseal(tableNames[tb], k, v)
 		if err != nil {
 			body = nil

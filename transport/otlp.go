@@ -2,7 +2,6 @@ package transport
 
 import (
 	"encoding/binary"
-	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -116,8 +115,11 @@ func severityNumber(ocsf int64) uint64 {
 	return numbers[ocsf]
 }
 
+// recordRoom is about what a record takes beside its body.
+const recordRoom = 256
+
 func (r *Record) encode() []byte {
-	b := make([]byte, 0, len(r.Body)+256)
+	b := make([]byte, 0, len(r.Body)+recordRoom)
 	b = appendTime(b, recordTime, r.Time)
 	b = appendTime(b, recordObserved, r.Observed)
 	if n := severityNumber(r.Severity); n != 0 {
@@ -144,12 +146,15 @@ func encodeRequest(who Resource, records []Record) []byte {
 	if who.Version != "" {
 		scope = appendString(scope, scopeVersionField, who.Version)
 	}
-	logs := appendBytes(nil, scopeLogsScope, scope)
+	size := len(scope) + 16
 	for i := range records {
-		one := records[i].encode()
-		logs = slices.Grow(logs, len(one)+16)
-		logs = appendBytes(logs, scopeLogsRecords, one)
+		size += len(records[i].Body) + recordRoom
 	}
-	resource := appendBytes(nil, logsResource, who.encode())
-	return appendBytes(nil, requestResourceLogs, appendBytes(resource, logsScope, logs))
+	logs := appendBytes(make([]byte, 0, size), scopeLogsScope, scope)
+	for i := range records {
+		logs = appendBytes(logs, scopeLogsRecords, records[i].encode())
+	}
+	resource := appendBytes(make([]byte, 0, len(logs)+256), logsResource, who.encode())
+	resource = appendBytes(resource, logsScope, logs)
+	return appendBytes(logs[:0], requestResourceLogs, resource) // what logs held is in resource
 }
