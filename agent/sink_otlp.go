@@ -36,27 +36,52 @@ func newUpstreamSink(e *transport.Exporter, renew func(context.Context) error, n
 	return &upstreamSink{now: now, close: e.Close, sent: e.Sent, send: e.Send, renew: renew, limit: batchBytes}
 }
 
-// message is an event with its records: a part of a snapshot has many.
-type message struct {
-	id      string
-	records []transport.Record
-	size    int
+// piece is one record of an event: a part of a snapshot has many, and only those that cannot be
+// taken hold it up.
+type piece struct {
+	id     string // of the event
+	record transport.Record
+}
+
+// delivery is what becomes of events as their records are sent.
+type delivery struct {
+	left    map[string]int    // records that nothing has become of yet, by event
+	refused map[string]string // why, by event of which a record was refused for good
+	took    bool              // the upstream took something
+	note    string
 }
 
 // Send sends the events, in order, in requests of at most the limit. It stops at the first
-// request that was not taken, unless that says which event is at fault.
+// request that was not taken, unless that says which record is at fault.
 func (u *upstreamSink) Send(ctx context.Context, events []store.Event) Receipt {
-	done := Receipt{Refused: map[string]string{}}
-	for len(events) > 0 && done.Err == nil && ctx.Err() == nil {
-		var batch []message
-		size := 0
-		for len(events) > 0 && (len(batch) == 0 || size+len(events[0].Body) <= u.limit) {
-			m := messageOf(events[0])
-			batch, size, events = append(batch, m), size+m.size, events[1:]
-		}
-		done.Err = u.deliver(ctx, batch, &done)
+	d := &delivery{left: map[string]int{}, refused: map[string]string{}}
+	var pieces []piece
+	for _, e := range events {
+		more := piecesOf(e)
+		d.left[e.ID] += len(more)
+		pieces = append(pieces, more...)
 	}
-	return done
+	out := Receipt{Refused: map[string]string{}}
+	for len(pieces) > 0 && out.Err == nil && ctx.Err() == nil {
+		n, size := 0, 0
+		for n < len(pieces) && (n == 0 || size+len(pieces[n].record.Body) <= u.limit) {
+			size += len(pieces[n].record.Body)
+			n++
+		}
+		out.Err = u.deliver(ctx, pieces[:n], d)
+		pieces = pieces[n:]
+	}
+	out.Note = d.note
+	for _, e := range events {
+		switch why, refused := d.refused[e.ID]; {
+		case d.left[e.ID] > 0: // comes again, whole
+		case refused:
+			out.Refused[e.ID] = why
+		default:
+			out.Delivered = append(out.Delivered, e.ID)
+		}
+	}
+	return out
 }
 
 // Close closes its connections.
@@ -65,21 +90,25 @@ func (u *upstreamSink) Close() error {
 	return nil
 }
 
-// deliver sends messages as one request, and halves them as long as the upstream says that one
+// deliver sends records as one request, and halves them as long as the upstream says that one
 // of them is at fault, or that they are too many.
-func (u *upstreamSink) deliver(ctx context.Context, batch []message, done *Receipt) error {
-	a := u.send(ctx, recordsOf(batch))
+func (u *upstreamSink) deliver(ctx context.Context, batch []piece, d *delivery) error {
+	records := make([]transport.Record, len(batch))
+	for i, p := range batch {
+		records[i] = p.record
+	}
+	a := u.send(ctx, records)
 	switch a.Verdict {
 	case transport.Taken:
-		u.took(batch, done)
+		u.took(batch, d)
 		if a.Message != "" {
-			done.Note = fmt.Sprintf("the upstream took events and remarked %q", a.Message)
+			d.note = fmt.Sprintf("the upstream took events and remarked %q", a.Message)
 		}
 		return nil
 	case transport.Rejected:
 		why := fmt.Sprintf("in a request of which the upstream rejected %d records, saying %q", a.Rejected, a.Message)
-		for _, m := range batch {
-			done.Refused[m.id] = why
+		for _, p := range batch {
+			d.refuse(p, why)
 		}
 		return nil
 	case transport.Malformed, transport.TooLarge:
@@ -88,20 +117,20 @@ func (u *upstreamSink) deliver(ctx context.Context, batch []message, done *Recei
 		}
 		if len(batch) > 1 {
 			half := len(batch) / 2
-			if err := u.deliver(ctx, batch[:half], done); err != nil {
+			if err := u.deliver(ctx, batch[:half], d); err != nil {
 				return err
 			}
-			return u.deliver(ctx, batch[half:], done)
+			return u.deliver(ctx, batch[half:], d)
 		}
-		return u.setAside(ctx, batch[0], a, done)
+		return u.setAside(ctx, batch[0], a, d)
 	}
 	return u.failure(ctx, a)
 }
 
-// setAside gives up an event that was refused by itself, once the upstream has shown that it
+// setAside gives up a record that was refused by itself, once the upstream has shown that it
 // takes anything at all: one that answers 400 to whatever comes must not empty the outbox.
-func (u *upstreamSink) setAside(ctx context.Context, m message, a transport.Answer, done *Receipt) error {
-	if len(done.Delivered) == 0 {
+func (u *upstreamSink) setAside(ctx context.Context, p piece, a transport.Answer, d *delivery) error {
+	if !d.took {
 		if empty := u.send(ctx, nil); empty.Verdict != transport.Taken {
 			if empty.Verdict == transport.Malformed || empty.Verdict == transport.TooLarge {
 				empty.Verdict = transport.Unfit
@@ -109,13 +138,26 @@ func (u *upstreamSink) setAside(ctx context.Context, m message, a transport.Answ
 			return u.failure(ctx, empty)
 		}
 	}
-	done.Refused[m.id] = a.Err.Error()
+	why := a.Err.Error()
+	if p.record.UID != p.id {
+		why += ", to the record " + p.record.UID
+	}
+	d.refuse(p, why)
 	return nil
 }
 
-func (u *upstreamSink) took(batch []message, done *Receipt) {
-	for _, m := range batch {
-		done.Delivered = append(done.Delivered, m.id)
+// refuse notes that a record is not to be sent again.
+func (d *delivery) refuse(p piece, why string) {
+	d.left[p.id]--
+	if d.refused[p.id] == "" {
+		d.refused[p.id] = why
+	}
+}
+
+func (u *upstreamSink) took(batch []piece, d *delivery) {
+	d.took = true
+	for _, p := range batch {
+		d.left[p.id]--
 	}
 	if u.good++; u.good >= growAfter && u.limit < batchBytes {
 		u.limit, u.good = min(2*u.limit, batchBytes), 0
@@ -123,10 +165,10 @@ func (u *upstreamSink) took(batch []message, done *Receipt) {
 }
 
 // lower halves the limit, from what was just too large.
-func (u *upstreamSink) lower(batch []message) {
+func (u *upstreamSink) lower(batch []piece) {
 	size := 0
-	for _, m := range batch {
-		size += m.size
+	for _, p := range batch {
+		size += len(p.record.Body)
 	}
 	u.limit, u.good = max(min(u.limit, size)/2, 1), 0
 }
@@ -154,21 +196,12 @@ func (u *upstreamSink) failure(ctx context.Context, a transport.Answer) error {
 	return &failure{err: a.Err, code: warnUpstream, pace: busyLane, after: a.After, fix: "see to the network and the upstream; nothing is lost while the outbox has room"}
 }
 
-func recordsOf(batch []message) []transport.Record {
-	var out []transport.Record
-	for _, m := range batch {
-		out = append(out, m.records...)
+// piecesOf makes an event's records, one for each line of its body.
+func piecesOf(e store.Event) (out []piece) {
+	for line := range bytes.Lines(e.Body) {
+		out = append(out, piece{e.ID, recordOf(bytes.TrimSuffix(line, []byte("\n")), e)})
 	}
 	return out
-}
-
-// messageOf makes an event's records, one for each line of its body.
-func messageOf(e store.Event) message {
-	m := message{id: e.ID, size: len(e.Body)}
-	for line := range bytes.Lines(e.Body) {
-		m.records = append(m.records, recordOf(bytes.TrimSuffix(line, []byte("\n")), e))
-	}
-	return m
 }
 
 // recordOf takes from an event's own text what queries look for. What cannot be read goes
