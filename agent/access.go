@@ -54,9 +54,10 @@ func (d *daemon) postureNow() Posture {
 }
 
 func (d *daemon) posture() (Posture, time.Duration) {
-	policy, now := d.set.Load().criteria.policy, d.instant()
+	crit, now := d.set.Load().criteria, d.instant()
 	d.access.mu.Lock()
-	p, next := d.access.standing.judge(policy, now)
+	d.access.standing.lost = crit.lost
+	p, next := d.access.standing.judge(crit.policy, now)
 	p.Findings = append(p.Findings, d.access.findings...)
 	d.access.mu.Unlock()
 	d.foretell(&p)
@@ -93,29 +94,50 @@ func (d *daemon) contacted() {
 	d.access.rouse()
 }
 
-// take has the posture go by a judgement. Of what is open in the store and not in the report it is
-// unknown whether it is gone: it counts as before. Without a store the report alone counts.
+// takeUnstored has the posture go by a judgement that the store did not take: what a device that meets the
+// requirements no more may reach does not hang on its disk.
+func (d *daemon) takeUnstored(r *scanner.Report) {
+	if err := d.vault.use(func(st *store.Store) error { return d.take(st, r) }); err != nil {
+		d.log.Debug("the posture without a store", "error", err)
+		if err := d.take(nil, r); err != nil {
+			d.log.Error("the posture is that of an earlier scan", "error", err)
+		}
+	}
+}
+
+// take has the posture go by a judgement. Of what is open in the store, was not found and could not be looked
+// at whole, it is unknown whether it is gone: it counts as before. Without a store those that set
+// the level before stand for it.
 func (d *daemon) take(st *store.Store, r *scanner.Report) error {
-	found := map[string]bool{}
+	found, gone := map[string]bool{}, wholeOf(r)
 	all := slices.Clone(r.Findings)
 	for i := range all {
 		found[all[i].Key] = true
 	}
+	var open []store.OpenFinding
 	if st != nil {
-		open, err := st.Findings()
-		if err != nil {
+		var err error
+		if open, err = st.Findings(); err != nil {
 			return err
 		}
-		for i := range open {
-			if found[open[i].Key] {
-				continue
+	} else {
+		d.access.mu.Lock()
+		for _, f := range d.access.findings {
+			if !found[f.Key] && !gone[f.Rule] {
+				all = append(all, scanner.Finding{Key: f.Key, Rule: f.Rule, Title: f.Title, Severity: f.Severity})
 			}
-			f, err := openFinding(&open[i])
-			if err != nil { // of another version: its severity is known all the same
-				f = &scanner.Finding{Key: open[i].Key, Rule: open[i].Rule, Title: open[i].Title, Severity: severityOf(open[i].Severity)}
-			}
-			all = append(all, *f)
 		}
+		d.access.mu.Unlock()
+	}
+	for i := range open {
+		if found[open[i].Key] || gone[open[i].Rule] {
+			continue
+		}
+		f, err := openFinding(&open[i])
+		if err != nil { // of another version: its severity is known all the same
+			f = &scanner.Finding{Key: open[i].Key, Rule: open[i].Rule, Title: open[i].Title, Severity: severityOf(open[i].Severity)}
+		}
+		all = append(all, *f)
 	}
 	var by scanner.Levels
 	if p := d.set.Load().criteria.policy; p != nil {

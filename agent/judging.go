@@ -25,6 +25,7 @@ type criteria struct {
 	digests    scanner.DigestMode
 	localRules bool     // a folder of the configuration
 	policy     *Policy  // nil when there is none
+	lost       bool     // policy stands for one that cannot be read
 	idle       []string // what of the policy says nothing here
 	updates    *tuf.Set // accepted; never nil
 }

@@ -21,6 +21,7 @@ const (
 	reasonUnknown = "unknown" // no level is known
 	reasonStale   = "stale"   // the last whole scan is too old
 	reasonOffline = "offline" // nobody upstream has been reached for too long
+	reasonPolicy  = "policy"  // what they are cannot be read
 )
 
 // Posture says whether the device meets its organisation's requirements, and why. It is what
@@ -45,7 +46,7 @@ type Posture struct {
 
 // PostureReason is one reason, for programs and for people.
 type PostureReason struct {
-	Code string `json:"code"` // level, unknown, stale, offline
+	Code string `json:"code"` // level, unknown, stale, offline, policy
 	Text string `json:"text"`
 }
 
@@ -102,6 +103,8 @@ type standing struct {
 	Contact *span         `json:"contact,omitempty"` // since somebody upstream was reached
 	Bad     *span         `json:"bad,omitempty"`     // since the requirements are not met
 	Since   time.Time     `json:"since,omitzero"`    // when that began, for people
+
+	lost bool // the policy that asks cannot be read
 }
 
 // reasons says why a policy's requirements are not met, and after which time more of them will not be.
@@ -163,6 +166,9 @@ func (s *standing) judge(p *Policy, now instant) (Posture, time.Duration) {
 	}
 	out.Organisation, out.Support = p.Organisation.Name, p.Organisation.support()
 	why, next := s.reasons(want, now)
+	if s.lost {
+		why = append(why, PostureReason{reasonPolicy, "the organisation's policy on this device cannot be read; it is fetched again with the next look for updates"})
+	}
 	if len(why) == 0 {
 		s.Bad, s.Since = nil, time.Time{}
 		out.State = accessOpen

@@ -15,14 +15,11 @@ import (
 // toStore makes a report's findings what the store compares with what it knows. known are the rules of
 // open findings: a rule that is no more takes its findings with it.
 func toStore(r *scanner.Report, known []string) (store.Scan, error) {
-	s := store.Scan{Whole: map[string]bool{}}
+	s := store.Scan{Whole: wholeOf(r)}
 	for _, rule := range known {
-		s.Whole[rule] = true
-	}
-	for _, c := range r.Coverage {
-		// What is not applicable was looked at: there is nothing of the kind any more. With a
-		// reason beside a failure, part of the table could not be read.
-		s.Whole[c.Rule] = c.Outcome == scanner.NotApplicable || c.Outcome != scanner.Unknown && c.Why == ""
+		if _, judged := s.Whole[rule]; !judged {
+			s.Whole[rule] = true
+		}
 	}
 	for i := range r.Findings {
 		f := &r.Findings[i]
@@ -34,6 +31,18 @@ func toStore(r *scanner.Report, known []string) (store.Scan, error) {
 			Digest: findingDigest(f), Body: body})
 	}
 	return s, nil
+}
+
+// wholeOf says of each rule of a report whether all that it judges was looked at: what it found before and
+// did not find again is gone.
+func wholeOf(r *scanner.Report) map[string]bool {
+	whole := map[string]bool{}
+	for _, c := range r.Coverage {
+		// What is not applicable was looked at: there is nothing of the kind any more. With a
+		// reason beside a failure, part of the table could not be read.
+		whole[c.Rule] = c.Outcome == scanner.NotApplicable || c.Outcome != scanner.Unknown && c.Why == ""
+	}
+	return whole
 }
 
 // toInventory gives nil where no package manager could be read: no inventory is not an empty one.

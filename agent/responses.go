@@ -104,6 +104,9 @@ func (d *daemon) runResponses(ctx context.Context) error {
 
 // lookAtResponses looks once, and gives when to look again.
 func (d *daemon) lookAtResponses(ctx context.Context) time.Duration {
+	if d.set.Load().criteria.lost {
+		return forever // what was done stays until a policy says otherwise
+	}
 	r, err := d.responder()
 	if err != nil {
 		d.warn.set(warnResponse, "responses", "what the policy wants done cannot be done: "+err.Error(), "see to the folder responses in the state folder")

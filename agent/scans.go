@@ -211,6 +211,9 @@ func (d *daemon) remember(which func() outcome) (ch store.Changes, err error) {
 		}
 		return d.tellPosture(st, r)
 	})
+	if err != nil {
+		d.takeUnstored(r)
+	}
 	return ch, err
 }
 

@@ -123,6 +123,8 @@ func (d *daemon) noticeJumps(before, now moment) (sleptAny bool) {
 		return slept > 0
 	}
 	d.log.Warn("the clock was set", "by", set.Round(time.Second), "to", stamp(now.wall))
+	// What passes while the device is off goes by the wall clock, and must not go by what it said before.
+	d.note(func(st *store.Store) error { return d.keepAccess(st, true) })
 	if set.Abs() < tellClock {
 		return slept > 0
 	}

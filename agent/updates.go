@@ -148,7 +148,7 @@ func criteriaNow(c Config) (crit *criteria, lost, err error) {
 	set, lost := tuf.Load(updatesDir(c))
 	if set == nil {
 		if crit, err = load(nil); err == nil && lost != nil { // nobody knows whether a policy was in it
-			crit.policy, err = leastPolicy()
+			err = crit.leastPolicy()
 		}
 		return crit, lost, err
 	}
@@ -165,14 +165,17 @@ func criteriaNow(c Config) (crit *criteria, lost, err error) {
 		}
 	}
 	if crit, err = load(nil); err == nil && hasPolicy {
-		crit.policy, err = leastPolicy()
+		err = crit.leastPolicy()
 	}
 	return crit, lost, err
 }
 
-// leastPolicy is that of a device whose own cannot be read.
-func leastPolicy() (*Policy, error) {
-	return ParsePolicy("", []byte("format: picket.policy/1\nsend: "+sendLevelOnly))
+// leastPolicy puts the policy of a device whose own cannot be read in its place: what that asked for is not
+// met, and what was done for it stays as it is.
+func (c *criteria) leastPolicy() (err error) {
+	c.lost = true
+	c.policy, err = ParsePolicy("", []byte("format: picket.policy/1\nsend: "+sendLevelOnly))
+	return err
 }
 
 // updatesSource gives where updates come from; nil where nobody's are trusted. An enrolment that

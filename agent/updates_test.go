@@ -280,6 +280,13 @@ func TestLostUpdates(t *testing.T) {
 		if want := map[string]string{"rules": sendNoPersonal, "policy": sendLevelOnly, "record": sendLevelOnly}[damage]; crit.policy.send() != want || len(crit.rules.IDs()) < 10 {
 			t.Errorf("%s damaged: sends %q, want %q, with %d rules", damage, crit.policy.send(), want, len(crit.rules.IDs()))
 		}
+		d, err := newDaemon(b.machine)
+		f.must(err)
+		// Nobody knows what was asked for: access is not open by it, and what was done for it stays.
+		if p := d.postureNow(); damage != "rules" && (p.State != accessBlocked || p.WipeDue || len(p.Reasons) == 0 || p.Reasons[len(p.Reasons)-1].Code != reasonPolicy || d.lookAtResponses(t.Context()) != forever || d.respond.at.Load() != nil) {
+			t.Errorf("%s damaged: %+v", damage, p)
+		}
+		f.must(d.leave(nil))
 		// The next fetch heals it.
 		_, err = fetchUpdates(t.Context(), b.config, src, time.Now)
 		f.must(err)

@@ -44,7 +44,7 @@ type View struct {
 type Access struct {
 	State   string    // open, warned, blocked, wiped; "" where no policy says
 	Reasons []string  // keys of the findings that set it
-	Why     []string  // and what else does: unknown, stale, offline
+	Why     []string  // and what else does: unknown, stale, offline, policy
 	Next    string    // what comes next if nothing changes: blocked, wiped
 	At      time.Time // and when
 }
