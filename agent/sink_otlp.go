@@ -23,10 +23,14 @@ type upstreamSink struct {
 	renewed time.Duration        // last asked for a new certificate; 0 never
 	limit   int                  // bytes of bodies in one request, after a 413
 	good    int                  // requests taken since the limit was lowered
+	aside   int                  // records given up since it last took one
 }
 
 // renewEvery is how often a refusal may make the certificate be renewed.
 const renewEvery = time.Hour
+
+// asideMost is how many records are given up at most before the upstream has taken one again.
+const asideMost = 3
 
 // growAfter requests that were taken, the limit that a 413 lowered is doubled.
 const growAfter = 64
@@ -62,6 +66,9 @@ func (u *upstreamSink) Send(ctx context.Context, events []store.Event) Receipt {
 		pieces = append(pieces, more...)
 	}
 	out := Receipt{Refused: map[string]string{}}
+	if u.aside >= asideMost && len(pieces) > 0 {
+		out.Err = u.tryLast(ctx, pieces[len(pieces)-1])
+	}
 	for len(pieces) > 0 && out.Err == nil && ctx.Err() == nil {
 		n, size := 0, 0
 		for n < len(pieces) && (n == 0 || size+len(pieces[n].record.Body) <= u.limit) {
@@ -127,9 +134,32 @@ func (u *upstreamSink) deliver(ctx context.Context, batch []piece, d *delivery) 
 	return u.failure(ctx, a)
 }
 
+// tryLast finds out whether an upstream that has refused one record after the other takes another: the one
+// that is furthest from those. It comes again in its turn.
+func (u *upstreamSink) tryLast(ctx context.Context, p piece) error {
+	a := u.send(ctx, []transport.Record{p.record})
+	switch a.Verdict {
+	case transport.Taken:
+		u.aside = 0
+		return nil
+	case transport.Malformed, transport.TooLarge, transport.Rejected:
+		return u.failure(ctx, refusesAll(a))
+	}
+	return u.failure(ctx, a)
+}
+
+// refusesAll is what the refusal of a record means that follows on others.
+func refusesAll(a transport.Answer) transport.Answer {
+	return transport.Answer{Verdict: transport.Unfit, Err: fmt.Errorf("the upstream refuses one record after the other: %w", a.Err)}
+}
+
 // setAside gives up a record that was refused by itself, once the upstream has shown that it
-// takes anything at all: one that answers 400 to whatever comes must not empty the outbox.
+// takes anything at all: one that answers 400 to whatever comes must not empty the outbox. That it takes an empty
+// request is a sign of it, but not for long: a Collector does that itself and asks nobody.
 func (u *upstreamSink) setAside(ctx context.Context, p piece, a transport.Answer, d *delivery) error {
+	if u.aside >= asideMost {
+		return u.failure(ctx, refusesAll(a))
+	}
 	if !d.took {
 		if empty := u.send(ctx, nil); empty.Verdict != transport.Taken {
 			if empty.Verdict == transport.Malformed || empty.Verdict == transport.TooLarge {
@@ -142,6 +172,7 @@ func (u *upstreamSink) setAside(ctx context.Context, p piece, a transport.Answer
 	if p.record.UID != p.id {
 		why += ", to the record " + p.record.UID
 	}
+	u.aside++
 	d.refuse(p, why)
 	return nil
 }
@@ -155,7 +186,7 @@ func (d *delivery) refuse(p piece, why string) {
 }
 
 func (u *upstreamSink) took(batch []piece, d *delivery) {
-	d.took = true
+	d.took, u.aside = true, 0
 	for _, p := range batch {
 		d.left[p.id]--
 	}

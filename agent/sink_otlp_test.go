@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -388,5 +389,56 @@ func TestAPartIsSentInPieces(t *testing.T) {
 	r = u.Send(t.Context(), []store.Event{part("a", sizes...), part("b", 10)})
 	if r.Err == nil || len(r.Delivered)+len(r.Refused) > 0 || len(got) == 0 {
 		t.Errorf("%+v, it got %q", r, got)
+	}
+}
+
+// TestARefusalOfAllEmptiesNothing has a Collector pass on what its backend says, 400 to all that there is, and
+// take what is empty itself. Then the backend is put right, and refuses only what it cannot read.
+func TestARefusalOfAllEmptiesNothing(t *testing.T) {
+	t.Parallel()
+	all := true
+	bad := map[string]bool{"e0": true, "e1": true, "e2": true, "e3": true, "e4": true, "e9": true}
+	requests := 0
+	u := &upstreamSink{limit: batchBytes, now: func() time.Duration { return time.Hour }}
+	u.send = func(_ context.Context, records []transport.Record) transport.Answer {
+		requests++
+		for _, r := range records {
+			if all || bad[r.UID] {
+				return transport.Answer{Verdict: transport.Malformed, Err: errors.New("the upstream answered 400 Bad Request")}
+			}
+		}
+		return transport.Answer{Verdict: transport.Taken}
+	}
+	left := make([]store.Event, 12)
+	for i := range left {
+		left[i] = store.Event{ID: fmt.Sprint("e", i), Body: []byte("{}")}
+	}
+	refused := map[string]bool{}
+	try := func() (r Receipt) {
+		requests = 0
+		r = u.Send(t.Context(), left)
+		left = slices.DeleteFunc(left, func(e store.Event) bool {
+			if _, aside := r.Refused[e.ID]; aside {
+				refused[e.ID] = true
+				return true
+			}
+			return slices.Contains(r.Delivered, e.ID)
+		})
+		return r
+	}
+	for n := range 5 {
+		var f *failure
+		if r := try(); len(left) != 12-asideMost || !errors.As(r.Err, &f) || f.code != warnUpstreamUnfit || n > 0 && requests != 1 {
+			t.Fatalf("try %d: %d are left after %d requests: %+v", n, len(left), requests, r)
+		}
+	}
+	all = false
+	for len(left) > 0 {
+		if r := try(); r.Err != nil && requests > 12 {
+			t.Fatalf("%d are left after %d requests: %+v", len(left), requests, r)
+		}
+	}
+	if !maps.Equal(refused, bad) {
+		t.Errorf("set aside: %v, want %v", refused, bad)
 	}
 }
