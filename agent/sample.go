@@ -24,28 +24,40 @@ func (d *daemon) runSample(ctx context.Context) error {
 		if set := d.config().SampleInterval; set > 0 && d.glance != nil {
 			every = set
 		}
+		if last == nil && every < forever {
+			last = d.glimpse() // before the first scan, so that what comes after it is seen to be new
+		}
 		if d.clock.wait(ctx, every, changed) || ctx.Err() != nil {
 			continue
 		}
-		if d.judging.report() == nil {
+		if _, scanned := d.judging.device(); !scanned {
 			continue // the first scan sees all
 		}
-		now, err := d.glance()
-		if err != nil {
-			d.log.Debug("sampling", "error", err)
+		now := d.glimpse()
+		if now == nil {
 			continue
 		}
 		if last != nil {
-			if tables := sampled(*last, now); len(tables) > 0 {
+			if tables := sampled(*last, *now); len(tables) > 0 {
 				for _, t := range tables {
 					tables = append(tables, needs[t]...)
 				}
 				d.todo.some(tables, 0)
 			}
 		}
-		last = &now
+		last = now
 	}
 	return nil
+}
+
+// glimpse gives nil where nothing can be seen.
+func (d *daemon) glimpse() *device.Glimpse {
+	g, err := d.glance()
+	if err != nil {
+		d.log.Debug("sampling", "error", err)
+		return nil
+	}
+	return &g
 }
 
 // sampled names the tables that a difference concerns.

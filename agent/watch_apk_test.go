@@ -54,14 +54,10 @@ func watchChanges(t *testing.T, root, name string, versions [2]string, do [3]fun
 	d, stop := b.start(t)
 	eventually(t, "the first scan", func() bool { return d.scans.Load() > 0 })
 	wants := [3]string{name + " " + versions[0] + " installed", name + " " + versions[1] + " updated", name + " " + versions[1] + " removed"}
-	var took delays
-	for i := range changesAsked(t) {
-		before := len(b.news(t))
+	took := timeChanges(t, b, func(i int) (what, about string) {
 		do[i%3]()
-		began := time.Now()
-		eventually(t, fmt.Sprint(i, " ", wants[i%3]), func() bool { return containsText(b.news(t)[before:], wants[i%3]) })
-		took = append(took, time.Since(began))
-	}
+		return name, wants[i%3]
+	})
 	t.Logf("%s after the package manager ended", took)
 	if err := stop(); err != nil {
 		t.Error(err)

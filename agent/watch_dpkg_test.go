@@ -6,10 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,29 +63,6 @@ func overTree(t *testing.T, tree string) string {
 		}
 	})
 	return dir + "/root"
-}
-
-// changesAsked is how many changes the tests of watching make.
-func changesAsked(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("PICKET_CHANGES")
-	if text == "" {
-		return 3
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("PICKET_CHANGES: %v", err)
-	}
-	return n
-}
-
-// delays are how long changes took to be events.
-type delays []time.Duration
-
-func (d delays) String() string {
-	d = slices.Sorted(slices.Values(d))
-	return fmt.Sprintf("%d changes: median %v, p99 %v, longest %v", len(d), d[len(d)/2].Round(time.Millisecond),
-		d[len(d)*99/100].Round(time.Millisecond), d[len(d)-1].Round(time.Millisecond))
 }
 
 func closeAll(t *testing.T, list ...io.Closer) {
