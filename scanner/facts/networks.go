@@ -23,6 +23,7 @@ type Network struct {
 	BSSID         string   `expr:"bssid" json:"bssid,omitempty" doc:"address of the access point"`
 	Security      string   `expr:"security" json:"security,omitempty" doc:"open, owe, wep, wpa, wpa2, wpa3 or enterprise; empty when it is no Wi-Fi"`
 	Captive       bool     `expr:"captive" json:"captive,omitempty" doc:"asks for a sign-in first"`
+	Portal        string   `expr:"portal" json:"portal,omitempty" doc:"where the network says that one signs in, as its DHCP server or router told; without query"`
 	Validated     bool     `expr:"validated" json:"validated,omitempty" doc:"the system reached the internet through it"`
 	Gateway       string   `expr:"gateway" json:"gateway,omitempty" doc:"address of the router"`
 	Resolvers     []string `expr:"resolvers" json:"resolvers,omitempty" doc:"resolvers that the network gave"`
@@ -65,13 +66,15 @@ const noProxy = "none" // remembered of a network that gives no proxy, so that o
 
 var leaseGlobs = []string{"/run/systemd/netif/leases/*", "/var/lib/NetworkManager/*.lease", "/var/lib/dhcp/*.leases", "/var/lib/dhclient/*.leases"}
 
+const linkStates = "/run/systemd/netif/links/" // of systemd-networkd, by index
+
 const resolvedConf = "/run/systemd/resolve/resolv.conf" // what is behind the stub
 
 func networksCollector() scanner.Collector {
 	return scanner.Collector{
 		Table: "networks", Doc: "networks that the device is on, beside what is remembered of them", Row: Network{}, Platforms: onBoth,
 		Reads: scanner.Reads{Probes: []scanner.Source{scanner.SourceNetworkHistory, scanner.SourceNetworkHeard, scanner.SourceWiFi, scanner.SourceInterfaces},
-			Globs: append(slices.Clone(leaseGlobs), resolvedConf)},
+			Globs: append(slices.Clone(leaseGlobs), linkStates+"*", resolvedConf)},
 		Needs:   []string{"interfaces", "routes", "neighbours", "resolvers", "android_networks", "android_neighbours"},
 		Collect: collectNetworks,
 	}
@@ -262,6 +265,7 @@ func (n *Network) lease(l parse.Lease) {
 	n.DHCP = appendNew(n.DHCP, l.Server)
 	n.Resolvers = appendNew(n.Resolvers, l.Resolvers...)
 	n.Proxy = cmp.Or(n.Proxy, WithoutLogin(l.Proxy))
+	n.Portal = cmp.Or(n.Portal, WithoutLogin(l.Portal))
 }
 
 func appendNew(list []string, more ...string) []string {
@@ -294,6 +298,11 @@ func (r *networkReader) leases() (out []parse.Lease) {
 		}
 		l.Interface = strings.TrimSuffix(name[strings.LastIndexAny(name, "/-")+1:], ".lease") // INDEX, or internal-UUID-NAME.lease
 		out = append(out, l)
+	}
+	for _, name := range r.glob(linkStates + "*") {
+		if portal := parse.LinkPortal(r.file(name)); portal != "" {
+			out = append(out, parse.Lease{Interface: strings.TrimPrefix(name, linkStates), Portal: portal})
+		}
 	}
 	slices.SortFunc(out, func(a, b parse.Lease) int {
 		return cmp.Or(cmp.Compare(a.Interface, b.Interface), cmp.Compare(a.Server, b.Server))

@@ -14,6 +14,7 @@ type Lease struct {
 	Routers   []string
 	Resolvers []string
 	Proxy     string    // address of proxy rules (option 252)
+	Portal    string    // address at which the network says whether one has to sign in (option 114, RFC 8910)
 	Expires   time.Time // zero when not told
 }
 
@@ -38,6 +39,27 @@ func KeyLease(b []byte) (l Lease, ok bool) {
 		}
 	}
 	return l, l.Server != ""
+}
+
+// LinkPortal reads what systemd-networkd, from version 254 on, keeps of a link: its leases have no
+// option 114, but the link's state has what DHCP or a router advertisement gave.
+func LinkPortal(b []byte) string {
+	for line := range bytes.Lines(b) {
+		if value, found := strings.CutPrefix(strings.TrimSpace(string(line)), "CAPTIVE_PORTAL="); found {
+			return portal(strings.Trim(value, `"`))
+		}
+	}
+	return ""
+}
+
+// noPortal is what a network gives that has none (RFC 8910, section 2).
+const noPortal = "urn:ietf:params:capport:unrestricted"
+
+func portal(s string) string {
+	if s == noPortal {
+		return ""
+	}
+	return printable([]byte(s))
 }
 
 func leaseAddresses(s string) (out []string) {
@@ -94,6 +116,8 @@ func ClientLeases(b []byte) []Lease {
 			l.Resolvers = leaseAddresses(rest)
 		case "wpad", "wpad-url", "unknown-252", "auto-proxy-config":
 			l.Proxy = printable([]byte(strings.Trim(rest, `"`)))
+		case "default-url", "captive-portal", "unknown-114": // the first is what ISC's dhclient calls it
+			l.Portal = portal(strings.Trim(rest, `"`))
 		case "expire":
 			if _, date, ok := strings.Cut(rest, " "); ok { // behind the day of the week
 				l.Expires, _ = time.Parse("2006/01/02 15:04:05", date)

@@ -105,6 +105,12 @@ lease {
   interface "eth0";
   option dhcp-server-identifier 10.9.0.66;
   option wpad "http://10.9.0.66/wpad.dat";
+  option default-url "https://portal.example.net/api?client=1";
+}
+lease {
+  interface "wlan0";
+  option dhcp-server-identifier 10.9.0.67;
+  option default-url "urn:ietf:params:capport:unrestricted";
 }
 lease {
   interface "eth1";
@@ -118,7 +124,8 @@ func TestLeases(t *testing.T) {
 	}
 	list := []Lease{
 		{Interface: "eth0", Server: "10.9.0.1", Routers: []string{"10.9.0.1"}, Resolvers: []string{"10.9.0.53", "9.9.9.9"}, Expires: time.Date(2026, 11, 24, 23, 0, 0, 0, time.UTC)},
-		{Interface: "eth0", Server: "10.9.0.66", Proxy: "http://10.9.0.66/wpad.dat"},
+		{Interface: "eth0", Server: "10.9.0.66", Proxy: "http://10.9.0.66/wpad.dat", Portal: "https://portal.example.net/api?client=1"},
+		{Interface: "wlan0", Server: "10.9.0.67"},
 	}
 	if got := ClientLeases([]byte(clientLeases)); !reflect.DeepEqual(got, list) {
 		t.Errorf("%+v", got)
@@ -126,18 +133,31 @@ func TestLeases(t *testing.T) {
 	if got, ok := KeyLease([]byte("ADDRESS=10.9.0.5\nSERVER_ADDRESS=nobody\n")); ok {
 		t.Errorf("no server, and yet %+v", got)
 	}
+	for text, want := range map[string]string{
+		"# This is private data. Do not parse.\nADMIN_STATE=configured\nDNS=10.9.0.53\nCAPTIVE_PORTAL=https://portal.example.net/api\nDOMAINS=\n": "https://portal.example.net/api",
+		"ADMIN_STATE=configured\nDNS=10.9.0.53\n":               "",
+		"CAPTIVE_PORTAL=urn:ietf:params:capport:unrestricted\n": "",
+	} {
+		if got := LinkPortal([]byte(text)); got != want {
+			t.Errorf("%q of %q", got, text)
+		}
+	}
 }
 
 func FuzzLeases(f *testing.F) {
 	f.Add([]byte(networkdLease))
 	f.Add([]byte(clientLeases))
+	f.Add([]byte("CAPTIVE_PORTAL=https://portal.example.net/api\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if p := LinkPortal(b); len(p) > 200 {
+			t.Errorf("a portal of %d bytes", len(p))
+		}
 		list := ClientLeases(b)
 		if l, ok := KeyLease(b); ok {
 			list = append(list, l)
 		}
 		for _, l := range list {
-			if l.Server == "" || max(len(l.Routers), len(l.Resolvers)) > maxHanded || len(l.Proxy) > 200 {
+			if l.Server == "" || max(len(l.Routers), len(l.Resolvers)) > maxHanded || max(len(l.Proxy), len(l.Portal)) > 200 {
 				t.Errorf("%+v", l)
 			}
 		}
