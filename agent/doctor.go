@@ -193,7 +193,8 @@ func (x *examiner) sink() check {
 	if st, err := os.Lstat(path); err == nil && !st.Mode().IsRegular() {
 		return check{code, dep, checkFailed, path + " is not a regular file", "move it away, or set sink_file to another path"}
 	}
-	_, err := os.Stat(dir)
+	var st unix.Stat_t
+	err := unix.Stat(dir, &st)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && dir == x.cfg.StateDir:
 		return x.ok(code, dep, "%s is made with the first event", path)
@@ -203,6 +204,11 @@ func (x *examiner) sink() check {
 		return x.unread(code, dep, dir, err)
 	case x.uid == x.reader && unix.Access(dir, unix.W_OK) != nil:
 		return check{code, dep, checkFailed, "the agent may not write into " + dir, "give user " + strconv.Itoa(x.uid) + " the right, or set sink_file to another path"}
+	}
+	// A sticky folder does not help: a file of that name can be there before ours.
+	if why := writers(&st, x.uid, false); why != "" && dir != x.cfg.StateDir {
+		return check{code, dep, checkWarning, fmt.Sprintf("others may put another file in the place of %s: %s of the folder %s", path, why, dir),
+			"chmod go-w " + dir + " and let it belong to root or the agent's own user, or set sink_file to another path"}
 	}
 	return x.ok(code, dep, "%s", path)
 }

@@ -114,6 +114,8 @@ func TestDoctorFinds(t *testing.T) {
 		{"space warning", "less than outbox_size", func(t *testing.T, x *examiner) { x.cfg.OutboxSize = 1 << 60 }},
 		{"sink failed", "no folder", func(t *testing.T, x *examiner) { x.cfg.SinkFile = "/nonexistent/events" }},
 		{"sink failed", "not a regular file", func(t *testing.T, x *examiner) { x.cfg.SinkFile = x.cfg.StateDir }},
+		{"sink warning", "mode 0777", func(t *testing.T, x *examiner) { openSink(t, x, 0o777) }},
+		{"sink warning", "mode 1777", func(t *testing.T, x *examiner) { openSink(t, x, 0o777|os.ModeSticky) }},
 		{"socket failed", "no group", func(t *testing.T, x *examiner) { x.cfg.SocketGroup = "no-such-group-here" }},
 		{"socket failed", "others may replace", func(t *testing.T, x *examiner) { chmod(t, filepath.Dir(x.cfg.Socket), 0o777) }},
 		{"watch-limit warning", "100 watches", func(t *testing.T, x *examiner) {
@@ -155,6 +157,14 @@ func TestDoctorFinds(t *testing.T) {
 			t.Errorf("%s (%s) was not found: %+v", tt.want, tt.text, all)
 		}
 	}
+}
+
+// openSink has events written to a folder of that mode.
+func openSink(t *testing.T, x *examiner, mode os.FileMode) {
+	t.Helper()
+	dir := t.TempDir()
+	chmod(t, dir, mode)
+	x.cfg.SinkFile = filepath.Join(dir, sinkName)
 }
 
 func chmod(t *testing.T, path string, mode os.FileMode) {

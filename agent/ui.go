@@ -262,9 +262,10 @@ func (d *daemon) pageEvents(_ context.Context, n int) (sent, waiting []ui.Event,
 	return sent, waiting, nil
 }
 
-// lastLines gives the last n lines of a file, of its last 2 MiB at most.
+// lastLines gives the last n lines of a regular file, of its last 2 MiB at most. It follows no link, as the sink
+// does not: who may write to the folder could have any file of the device shown.
 func lastLines(name string, n int) ([]string, error) {
-	f, err := os.Open(name)
+	f, err := openPlain(name)
 	if os.IsNotExist(err) {
 		return nil, nil
 	}

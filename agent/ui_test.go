@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -95,5 +97,27 @@ func TestPageOfALargeDeviceIsSmall(t *testing.T) {
 		if n := strings.Count(string(whole), "198.51.100.7") + strings.Count(string(whole), "/etc/cron.d/job-"); err != nil || path == "" && n < 200 {
 			t.Errorf("%q: tells of %d jobs: %v", path, n, err)
 		}
+	}
+}
+
+// Whoever may write to the folder of sink_file has the page show no other file: it follows no link there.
+func TestPageShowsTheFileOfEventsAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	secret, link := filepath.Join(dir, "shadow"), filepath.Join(dir, "events.ndjson")
+	writeTest(t, secret, "root:CANARY\n")
+	if err := os.Symlink(secret, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{link, dir} {
+		if lines, err := lastLines(name, 10); err == nil || len(lines) > 0 {
+			t.Errorf("%s: %q, %v", name, lines, err)
+		}
+	}
+	if lines, err := lastLines(secret, 10); err != nil || len(lines) != 1 {
+		t.Errorf("%q, %v", lines, err)
+	}
+	if lines, err := lastLines(filepath.Join(dir, "none"), 10); err != nil || len(lines) > 0 {
+		t.Errorf("%q, %v", lines, err)
 	}
 }
