@@ -27,6 +27,12 @@ func (p pace) wait(failed int, chance float64) time.Duration {
 // toldMost bounds the errors that are remembered as logged.
 const toldMost = 16
 
+// What a lane leads to.
+const (
+	dependFile     = "sink"
+	dependUpstream = "upstream"
+)
+
 // lane is the way to one sink: how often it failed, and until when it is left alone.
 type lane struct {
 	dependency string
@@ -54,7 +60,7 @@ func (l *lane) ready() bool { return l.clock.boot() >= l.until }
 func (l *lane) failing(err error) {
 	l.failed++
 	l.dry++
-	f := asFailure(err)
+	f := asFailure(err, l.dependency)
 	text := err.Error()
 	l.warn.put(f.code, l.dependency, text, f.fix, !l.told[text] && len(l.told) < toldMost)
 	if len(l.told) < toldMost {

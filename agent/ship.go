@@ -75,7 +75,7 @@ type shipper struct {
 
 func newShipper(v *vault, warn *warnings, m machine) *shipper {
 	return &shipper{vault: v, log: m.log, warn: warn, clock: m.clock, chance: m.chance, wake: make(chan struct{}, 1),
-		file: newLane("sink", warn, m), up: newLane("upstream", warn, m)}
+		file: newLane(dependFile, warn, m), up: newLane(dependUpstream, warn, m)}
 }
 
 // more says that the outbox has grown.

@@ -239,7 +239,7 @@ func TestShipperBacksOffAndRecovers(t *testing.T) {
 		if n := strings.Count(b.log.String(), "no route"); n != 1 {
 			t.Errorf("the error was logged %d times:\n%s", n, b.log)
 		}
-		if w := warn.all(); len(w) != 1 || w[0].Code != warnUpstream {
+		if w := warn.all(); len(w) != 1 || w[0].Code != warnSinkFile || w[0].Dependency != "sink" {
 			t.Errorf("warnings %+v", w)
 		}
 		tries := len(at)

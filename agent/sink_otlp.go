@@ -274,10 +274,13 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// asFailure gives what a sink says of its failure; one that says nothing is a file's.
-func asFailure(err error) *failure {
+// asFailure gives what a sink says of its failure. The file says nothing.
+func asFailure(err error, dependency string) *failure {
 	if f := (*failure)(nil); errors.As(err, &f) {
 		return f
 	}
-	return &failure{err: err, code: warnUpstream, pace: fileLane, fix: "see to the place that sink_file names; nothing is lost while the outbox has room"}
+	if dependency == dependFile {
+		return &failure{err: err, code: warnSinkFile, pace: fileLane, fix: "see to the place that sink_file names; nothing is lost while the outbox has room"}
+	}
+	return &failure{err: err, code: warnUpstream, pace: fileLane, fix: "see to the upstream and the store; nothing is lost while the outbox has room"}
 }

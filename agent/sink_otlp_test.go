@@ -177,13 +177,13 @@ func TestSinkRenewsOnceInAWhile(t *testing.T) {
 		renewed int
 	}{{busyLane, 1}, {slowLane, 1}, {slowLane, 1}, {busyLane, 2}} {
 		r := u.Send(t.Context(), one)
-		if f := asFailure(r.Err); f.pace != want.pace || f.code != warnUpstreamDenied || renewed != want.renewed || len(r.Delivered)+len(r.Refused) > 0 {
+		if f := asFailure(r.Err, dependUpstream); f.pace != want.pace || f.code != warnUpstreamDenied || renewed != want.renewed || len(r.Delivered)+len(r.Refused) > 0 {
 			t.Errorf("%d: %+v, renewed %d times", i, f, renewed)
 		}
 		now += 25 * time.Minute
 	}
 	u.renewed, u.renew = 0, func(context.Context) error { return errors.New("no CA") }
-	if f := asFailure(u.Send(t.Context(), one).Err); f.pace != slowLane || !strings.Contains(f.Error(), "no CA") {
+	if f := asFailure(u.Send(t.Context(), one).Err, dependUpstream); f.pace != slowLane || !strings.Contains(f.Error(), "no CA") {
 		t.Errorf("%+v", f)
 	}
 }
