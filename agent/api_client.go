@@ -54,7 +54,10 @@ func (f *apiFlags) path() (string, error) {
 		return f.socket, nil
 	}
 	c, from, err := f.config.load()
-	if err != nil {
+	switch {
+	case errors.As(err, new(*usageError)):
+		return "", err
+	case err != nil:
 		return "", &hinted{fmt.Errorf("which socket the agent has cannot be told: %w", err), "name it with --socket"}
 	}
 	_, set := from.Keys["socket"]

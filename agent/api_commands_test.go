@@ -90,6 +90,17 @@ func TestAPICommands(t *testing.T) {
 	}
 }
 
+// A mistake in --set is one in the command line, and the keys are what helps.
+func TestSetOfNoKeyIsUsage(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"status --set foo=1", "rescan --set watch=5", "config check --set foo=1 --set bar=2"} {
+		_, errs, code := run(t, strings.Fields(args)...)
+		if code != exitUsage || !strings.Contains(errs, "hint: see 'picket config example' for the keys") || strings.Contains(errs, "--socket") {
+			t.Errorf("%s: exit %d\n%s", args, code, errs)
+		}
+	}
+}
+
 func TestAPICommandsWithoutAgent(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "none")

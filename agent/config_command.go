@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -27,6 +28,9 @@ func (f *configFlags) load() (Config, Origins, error) {
 	c, from, err := Load(f.file, HostEnv(f.set))
 	if e := (*ConfigError)(nil); errors.As(err, &e) && e.aboutKeys() {
 		err = &hinted{err, "see 'picket config example' for the keys and what they may be"}
+		if !slices.ContainsFunc(e.Problems, func(p ConfigProblem) bool { return p.File != "--set" }) {
+			err = &usageError{err}
+		}
 	}
 	return c, from, err
 }

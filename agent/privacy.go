@@ -201,9 +201,9 @@ func keptThings(c Config) []keptThing {
 			"'picket uninstall'"},
 		{"delivered", "events that were delivered", "sink_file: " + c.SinkFile, formatSize(c.SinkSize) + " at most, the newest; no longer than a policy's retention", nil, "delivered"},
 		{"enrolment", "the organisation, the work account, the device's certificate and its key", c.StateDir, "until 'picket unenrol'", report.FieldsOf(enrolment{}), "'picket unenrol'"},
-		{"responses", "what a policy's responses did and have still to do", responsesDir(c), "the record stays, so that it can be shown", report.FieldsOf(respond.Entry{}), "'picket uninstall --purge'"},
 		{"updates", "signed rules, indicators and policy; nothing of the device", updatesDir(c), "until newer ones come", nil, "'picket unenrol'"},
-		{"responses", "what was done to block access and to remove work data, when and by whom; names of some files that could not be removed", responsesDir(c), "8 MiB at most, the newest", report.FieldsOf(respond.Entry{}), "'picket uninstall'"},
+		{"responses", "what a policy's responses have still to do, and the record of what was done to block access and to remove work data, when and by whom; names of some files that could not be removed", responsesDir(c),
+			"of the record 8 MiB at most, the newest", report.FieldsOf(respond.Entry{}), "'picket uninstall'"},
 		{"damaged", "a store that was damaged, set aside", c.StateDir, "the newest three", nil, "damaged"},
 		{"log", "what the agent logs, which names files and packages but no content", "standard error: where the service manager keeps it", "as it is set there", nil, "the service manager's own means"},
 	}

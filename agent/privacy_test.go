@@ -64,6 +64,18 @@ func TestStatementSaysWhatIsDeclared(t *testing.T) {
 	}
 }
 
+// What is kept is said once, with one bound and one way to have it erased.
+func TestWhatIsKeptIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, k := range keptThings(Config{StateDir: "/s", SinkFile: "/s/e"}) {
+		if seen[k.Name] {
+			t.Errorf("%s is said twice", k.Name)
+		}
+		seen[k.Name] = true
+	}
+}
+
 // TestAgentSaysAll looks at the sources for what the agent tells of itself.
 func TestAgentSaysAll(t *testing.T) {
 	t.Parallel()

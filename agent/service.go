@@ -35,8 +35,9 @@ func serviceCommand() *cobra.Command {
 		Use:   "service",
 		Short: "Install and control the agent as a service of this device",
 		Long: `Service makes 'picket run' a service of systemd, OpenRC, procd (OpenWrt), System V init or
-BusyBox init: it starts with the device and comes back when it ends. On Android there is a
-module for Magisk, KernelSU and APatch instead.`,
+BusyBox init: it starts with the device. When it ends, systemd, OpenRC and procd start it
+again after 10 seconds; System V and BusyBox init do not. On Android there is a module for
+Magisk, KernelSU and APatch instead.`,
 		Example: "  sudo picket service install\n  sudo picket service start\n  picket service status",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
