@@ -13,7 +13,6 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -31,7 +30,9 @@ const (
 	appsOnPage = 200
 	eventsMax  = 50 // of either kind, on the page of what the organisation sees
 	followMax  = 16 // clients that follow a check at once
+	connsMax   = 64 // a browser has six
 	renderTime = 20 * time.Second
+	writeTime  = renderTime + 10*time.Second // from a request to the end of its answer, but for who follows
 )
 
 // Server answers for one listener.
@@ -76,10 +77,10 @@ func (s *Server) Idle() time.Duration { return s.sessions.idle() }
 
 // Serve answers until ctx ends.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	h := &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: headerMax,
+	h := &http.Server{Handler: s, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: writeTime, IdleTimeout: time.Minute, MaxHeaderBytes: headerMax,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), BaseContext: func(net.Listener) context.Context { return ctx }}
 	done := make(chan error, 1)
-	go func() { done <- h.Serve(l) }()
+	go func() { done <- h.Serve(&bounded{Listener: l, most: connsMax}) }()
 	select {
 	case err := <-done:
 		return fmt.Errorf("serving the page: %w", err)
@@ -235,9 +236,12 @@ func write(w http.ResponseWriter, r *http.Request, code int, b []byte) {
 		}
 		return
 	}
+	// Whole first: a client that takes its time holds what is sent, and not what compresses it, which is larger.
+	var packed bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&packed, gzip.BestSpeed)
+	z.Write(b)
+	z.Close()
 	w.Header().Set("Content-Encoding", "gzip")
 	w.WriteHeader(code)
-	z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
-	io.Copy(z, bytes.NewReader(b))
-	z.Close()
+	w.Write(packed.Bytes())
 }
