@@ -196,22 +196,11 @@ func purgeState(w io.Writer, s initSystem, c Config) error {
 	if err := removeAll(w, s.state); err != nil {
 		return err
 	}
-	var names []string
-	for _, pattern := range []string{filepath.Join(globQuote(c.StateDir), storeFile+"*"), globQuote(c.SinkFile) + "*", globQuote(c.Socket)} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			return fmt.Errorf("looking for what the agent made: %w", err)
+	for _, r := range stateFiles(c) {
+		if err := r.remove(); err != nil {
+			return fmt.Errorf("removing %s: %w", r.Path, err)
 		}
-		names = append(names, found...)
-	}
-	for _, name := range names {
-		st, err := os.Lstat(name)
-		if err != nil || st.IsDir() {
-			continue
-		}
-		if err := removeAll(w, name); err != nil {
-			return err
-		}
+		fmt.Fprintf(w, "removed %s\n", r.Path)
 	}
 	for _, dir := range []string{c.StateDir, filepath.Dir(c.SinkFile)} {
 		if os.Remove(dir) == nil { // only when empty

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -321,28 +322,48 @@ func TestServiceDefinitions(t *testing.T) {
 	}
 }
 
-// TestServicePurgeKeepsOthersFiles removes the state from a folder that it shares.
-func TestServicePurgeKeepsOthersFiles(t *testing.T) {
+// TestRemovalKeepsOthersFiles removes what the agent made from folders that it shares.
+func TestRemovalKeepsOthersFiles(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "a[b]*")
-	if err := os.MkdirAll(filepath.Join(dir, "picket.db.d"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"picket.db", "picket.db.damaged-1", "events.ndjson", "events.ndjson.1", "picket.sock", "other", "notes.db"} {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	c := Config{StateDir: dir, SinkFile: filepath.Join(dir, "events.ndjson"), Socket: filepath.Join(dir, "picket.sock")}
-	var out strings.Builder
-	if err := purgeState(&out, initSystem{state: filepath.Join(dir, "none")}, c); err != nil {
-		t.Fatal(err)
-	}
-	left, err := os.ReadDir(dir)
-	if err != nil || len(left) != 3 || left[0].Name() != "notes.db" || left[1].Name() != "other" || left[2].Name() != "picket.db.d" {
-		t.Errorf("left: %v, %v", left, err)
-	}
-	if n := strings.Count(out.String(), "removed "); n != 5 {
-		t.Errorf("said: %s", out.String())
+	goes := []string{"picket.db", "picket.db.damaged-1", "enrolment.lock", "enrolment-00.key", "p", "p.1", "p.7", "updates/set", "responses/a"}
+	stays := []string{"other", "notes.db", "picket.db-mine", "picket.db.d/x", "picket.db.damaged-d/x", "pictures/cat", "private.txt", "p.8", "p.old", "p.2/x", "p.sock"}
+	for name, remove := range map[string]func(Config) error{
+		"service uninstall --purge": func(c Config) error { return purgeState(io.Discard, initSystem{state: "/none"}, c) },
+		"uninstall": func(c Config) error {
+			plan, err := planFarewell(c, Origins{}, nil, false)
+			if err != nil {
+				return err
+			}
+			plan.Removes = slices.DeleteFunc(plan.Removes, func(r removal) bool { return r.What != "state" }) // not what is this machine's
+			_, err = plan.carryOut(t.Context(), func(string, ...any) {})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "a[b]*")
+			for _, name := range append(goes, stays...) {
+				if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755), os.WriteFile(filepath.Join(dir, name), nil, 0o600)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Symlink("other", filepath.Join(dir, "p.3")); err != nil {
+				t.Fatal(err)
+			}
+			c := Config{StateDir: dir, SinkFile: filepath.Join(dir, "p"), Socket: filepath.Join(dir, "p.sock")} // which is none
+			if err := remove(c); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range append(goes, "updates", "responses") {
+				if there(filepath.Join(dir, name)) {
+					t.Errorf("%s is still there", name)
+				}
+			}
+			for _, name := range append(stays, "p.3") {
+				if !there(filepath.Join(dir, name)) {
+					t.Errorf("%s, which is not Picket's, is gone", name)
+				}
+			}
+		})
 	}
 }

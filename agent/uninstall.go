@@ -11,12 +11,26 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // removal is a file or folder that goes.
 type removal struct {
-	Path string `json:"path"`
-	What string `json:"what"` // service, state, settings, notice, key, manual, program
+	Path   string `json:"path"`
+	What   string `json:"what"` // service, state, settings, notice, key, manual, program
+	folder bool   // goes with all that is in it
+}
+
+// remove takes it away: never a folder where a file was listed.
+func (r removal) remove() error {
+	if r.folder {
+		return os.RemoveAll(r.Path)
+	}
+	if err := unix.Unlink(r.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // farewell is all that uninstalling removes, in order, and what it leaves.
@@ -52,11 +66,9 @@ func planFarewell(c Config, from Origins, system *initSystem, purge bool) (*fare
 		settings = append(settings, system.own...)
 		f.add("state", system.state, filepath.Dir(settingOf("socket").def))
 	}
-	made, err := stateFiles(c)
-	if err != nil {
-		return nil, err
+	for _, r := range stateFiles(c) {
+		f.list(r)
 	}
-	f.add("state", made...)
 	f.add("manual", manuals()...)
 	slices.Sort(settings)
 	for _, name := range slices.Compact(settings) {
@@ -64,7 +76,7 @@ func planFarewell(c Config, from Origins, system *initSystem, purge bool) (*fare
 		case purge:
 			f.add("settings", name)
 		case there(name) && !(name == filepath.Dir(kernelDropIn) && onlyIn(name, kernelDropIn)):
-			f.Leaves = append(f.Leaves, removal{name, "settings"})
+			f.Leaves = append(f.Leaves, removal{Path: name, What: "settings"})
 		}
 	}
 	if id, err := loadIdentity(c.StateDir); err == nil {
@@ -84,12 +96,19 @@ func onlyIn(dir, file string) bool {
 	return err == nil && len(names) == 1 && names[0].Name() == filepath.Base(file)
 }
 
-// add lists what is there and not in a folder that is listed already.
+// add lists what is there.
 func (f *farewell) add(what string, names ...string) {
 	for _, name := range names {
-		if there(name) && !slices.ContainsFunc(f.Removes, func(r removal) bool { return within(name, r.Path) }) {
-			f.Removes = append(f.Removes, removal{name, what})
+		if st, err := os.Lstat(name); err == nil {
+			f.list(removal{name, what, st.IsDir()})
 		}
+	}
+}
+
+// list lists what is not in a folder that is listed already.
+func (f *farewell) list(r removal) {
+	if !slices.ContainsFunc(f.Removes, func(other removal) bool { return within(r.Path, other.Path) }) {
+		f.Removes = append(f.Removes, r)
 	}
 }
 
@@ -107,20 +126,30 @@ func serviceLinks(s initSystem) []string {
 	return out
 }
 
-// stateFiles are those that the agent makes where the configuration says; the folder may hold more.
-func stateFiles(c Config) ([]string, error) {
-	var out []string
-	for _, pattern := range []string{
-		filepath.Join(globQuote(c.StateDir), storeFile+"*"), filepath.Join(globQuote(c.StateDir), enrolmentName), filepath.Join(globQuote(c.StateDir), enrolmentLock),
-		filepath.Join(globQuote(c.StateDir), keyPrefix+"*"+keySuffix), globQuote(updatesDir(c)), globQuote(responsesDir(c)), globQuote(c.SinkFile) + "*", globQuote(c.Socket),
-	} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			return nil, fmt.Errorf("looking for what the agent made: %w", err)
+// stateFiles are what the agent makes where the configuration says, by its exact name and kind: the
+// folders may hold more, and a name that begins as one of Picket's is not Picket's.
+func stateFiles(c Config) []removal {
+	var out []removal
+	add := func(kind fs.FileMode, names ...string) {
+		for _, name := range names {
+			if st, err := os.Lstat(name); err == nil && st.Mode().Type() == kind {
+				out = append(out, removal{name, "state", st.IsDir()})
+			}
 		}
-		out = append(out, found...)
 	}
-	return out, nil
+	store := filepath.Join(c.StateDir, storeFile)
+	add(0, store, store+".new")
+	for _, pattern := range []string{globQuote(store) + ".damaged-*", filepath.Join(globQuote(c.StateDir), keyPrefix+"*"+keySuffix)} {
+		found, _ := filepath.Glob(pattern) // the patterns are right
+		add(0, found...)
+	}
+	add(0, filepath.Join(c.StateDir, enrolmentName), filepath.Join(c.StateDir, enrolmentLock))
+	add(fs.ModeDir, updatesDir(c), responsesDir(c))
+	for turn := range sinkTurns {
+		add(0, turnName(c.SinkFile, turn))
+	}
+	add(fs.ModeSocket, c.Socket)
+	return out
 }
 
 // manuals are the manual page and completions where docs/install.md has them put, if they are Picket's.
@@ -199,7 +228,7 @@ func (f *farewell) carryOut(ctx context.Context, say func(format string, args ..
 	}
 	var failed []error
 	for _, r := range f.Removes {
-		if err := os.RemoveAll(r.Path); err != nil {
+		if err := r.remove(); err != nil {
 			failed = append(failed, fmt.Errorf("removing %s: %w", r.Path, err))
 			continue
 		}
