@@ -56,19 +56,27 @@ type Env struct {
 	Getenv  func(string) string
 	UID     int      // effective user id
 	Android bool     // Android runs here, whatever the binary was built for
+	State   string   // folder of the state of this device's service, where that gives its agent one
 	Set     []string // KEY=VALUE from the command line; these win over the file
 }
 
 // HostEnv describes this process.
 func HostEnv(set []string) Env {
 	_, err := os.Stat("/system/build.prop")
-	return Env{
+	env := Env{
 		Getenv:  os.Getenv,
 		UID:     os.Geteuid(),
 		Android: runtime.GOOS == "android" || err == nil || errors.Is(err, fs.ErrPermission),
 		Set:     set,
 	}
+	if env.hasService() {
+		_, env.State = serviceHere()
+	}
+	return env
 }
+
+// hasService tells whether the agent of this device's service is this user's to command.
+func (e Env) hasService() bool { return e.UID == 0 && !e.Android }
 
 // Origin says where a value came from. The zero value is the default.
 type Origin struct {
@@ -170,13 +178,16 @@ func (l *configLoad) checkPlaces() {
 	}
 }
 
-// stateDir is the default folder of the state. systemd names one in STATE_DIRECTORY.
+// stateDir is the default folder of the state. An init system names one in STATE_DIRECTORY, which
+// the agent alone sees: root's commands mean the same.
 func (e Env) stateDir() string {
 	switch {
 	case e.folder("STATE_DIRECTORY") != "":
 		return e.folder("STATE_DIRECTORY")
 	case e.UID == 0 && e.Android:
 		return androidState
+	case e.UID == 0 && e.State != "":
+		return e.State
 	case e.UID == 0:
 		return settingOf("state_dir").def
 	case e.folder("XDG_STATE_HOME") != "":

@@ -14,18 +14,30 @@ import (
 
 // configFlags are the flags of all commands that use the configuration.
 type configFlags struct {
-	file string
-	set  []string
+	asked bool // the service, which has said what it takes
+	file  string
+	set   []string
 }
 
 func (f *configFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.file, "config", "", "configuration `FILE` in place of $PICKET_CONFIG and the platform's own")
+	cmd.Flags().StringVar(&f.file, "config", "", "configuration `FILE` in place of $PICKET_CONFIG, for root the service's, and the platform's own")
 	cmd.Flags().StringArrayVar(&f.set, "set", nil, "use this value of a key, whatever the file says: `KEY=VALUE`; repeatable")
 }
 
-// load gives the configuration of this process.
+// load gives the configuration of this process. Root's commands mean the agent that is this
+// device's service, with the configuration that it was installed with.
 func (f *configFlags) load() (Config, Origins, error) {
-	c, from, err := Load(f.file, HostEnv(f.set))
+	env := HostEnv(f.set)
+	if _, named := configPath(f.file, env); !named && !f.asked && env.hasService() {
+		f.file, _ = serviceHere()
+	}
+	f.asked = true // an agent that runs keeps to its file
+	return f.read(env)
+}
+
+// read gives the configuration of this process, whatever the service has.
+func (f *configFlags) read(env Env) (Config, Origins, error) {
+	c, from, err := Load(f.file, env)
 	if e := (*ConfigError)(nil); errors.As(err, &e) && e.aboutKeys() {
 		err = &hinted{err, "see 'picket config example' for the keys and what they may be"}
 		if !slices.ContainsFunc(e.Problems, func(p ConfigProblem) bool { return p.File != "--set" }) {
@@ -50,8 +62,8 @@ func configCommand() *cobra.Command {
 		Use:   "config",
 		Short: "Check and show the agent's configuration, or print an example of it",
 		Long: `The agent is configured by one YAML file, ` + systemConfig + ` (on Android
-` + androidConfig + `), or the one that --config or PICKET_CONFIG names. Every key has
-a default, so that no file is needed.`,
+` + androidConfig + `), or the one that --config or PICKET_CONFIG names; without
+these, root's commands take that of the service which is installed. Every key has a default, so that no file is needed.`,
 		Example: "  picket config example > " + systemConfig + "\n  picket config check\n  picket config show",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

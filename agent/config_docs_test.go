@@ -25,7 +25,9 @@ const configPageTail = `
 The defaults are those of root on Linux. On Android root's state_dir is ` + "`/data/adb/picket/state`" + ` and its socket
 ` + "`/data/adb/picket/picket.sock`" + `. Others than root have ` + "`$XDG_STATE_HOME/picket`" + `, else ` + "`~/.local/state/picket`" + `, else on
 Android ` + "`/data/local/tmp/picket`" + `, and ` + "`$XDG_RUNTIME_DIR/picket/picket.sock`" + `, else a socket in state_dir. The folders that
-systemd hands to a service (STATE_DIRECTORY, RUNTIME_DIRECTORY) come before all of these.
+systemd hands to a service (STATE_DIRECTORY, RUNTIME_DIRECTORY) come before all of these. On OpenWrt, where ` + "`/var`" + ` is in memory, the
+state of root is in ` + "`/etc/picket/state`" + `. Where Picket is installed as a service, root's commands take the configuration and the folder that its
+definition gives the agent, unless --config or PICKET_CONFIG names another configuration.
 
 ## Values
 

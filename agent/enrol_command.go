@@ -1,11 +1,13 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -75,6 +77,7 @@ type enrolEnd struct {
 	Running bool   `json:"running"`           // an agent runs, and has taken it up
 	Notice  string `json:"notice,omitempty"`  // what did not go as it should
 	Revoked bool   `json:"revoked,omitempty"` // the former certificate
+	untold  bool   // an agent runs, and has not taken it up
 }
 
 func (f *enrolFlags) run(cmd *cobra.Command, args []string) error {
@@ -90,13 +93,17 @@ func (f *enrolFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := sameAgent(cmd.Context(), c, f.socket); err != nil {
+		return err
+	}
 	e := enroller{dir: c.StateDir, now: time.Now}
 	id, old, err := e.enrol(cmd.Context(), order)
 	if err != nil {
 		return err
 	}
 	out := enrolEnd{EnrolmentState: id.state(time.Now())}
-	out.Running, out.Notice = tellAgent(cmd.Context(), c, f.socket)
+	out.Running, out.Notice = tellAgent(cmd.Context(), c, f.socket, id)
+	out.untold = out.Notice != ""
 	if old != nil {
 		if err := e.revoke(cmd.Context(), old, "enrolled again"); err != nil {
 			out.Notice = joinNotices(out.Notice, "the former certificate was not revoked: "+err.Error())
@@ -196,15 +203,33 @@ func readToken(name string, stdin io.Reader) (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// tellAgent has a running agent read the enrolment. Without one there is nobody to tell.
-func tellAgent(ctx context.Context, c Config, socket string) (running bool, notice string) {
-	if socket == "" {
-		socket = c.Socket
+// sameAgent refuses to change the enrolment of another folder than the running agent's: a token
+// would be spent for nothing.
+func sameAgent(ctx context.Context, c Config, socket string) error {
+	var s Status
+	if err := callAPI(ctx, cmp.Or(socket, c.Socket), apiRequest{Op: "status"}, nil, &s); err != nil || s.Store.File == "" {
+		return nil // nobody to ask
 	}
-	err := callAPI(ctx, socket, apiRequest{Op: "enrolment"}, nil, nil)
-	switch {
-	case err == nil:
+	dir := filepath.Dir(s.Store.File)
+	a, aerr := os.Stat(dir)
+	b, berr := os.Stat(c.StateDir)
+	if dir == c.StateDir || aerr == nil && berr == nil && os.SameFile(a, b) {
+		return nil
+	}
+	return &hinted{fmt.Errorf("the agent that runs keeps its state in %s, and not in %s", dir, c.StateDir),
+		"name its configuration: --config " + s.Config.File}
+}
+
+// tellAgent has a running agent read the enrolment, nil for none, and sees that it did. Without an
+// agent there is nobody to tell.
+func tellAgent(ctx context.Context, c Config, socket string, id *identity) (running bool, notice string) {
+	var has EnrolmentState
+	err := callAPI(ctx, cmp.Or(socket, c.Socket), apiRequest{Op: "enrolment"}, nil, &has)
+	switch want := id.state(time.Now()); {
+	case err == nil && has.Enrolled == want.Enrolled && has.Device == want.Device:
 		return true, ""
+	case err == nil:
+		return false, "the agent that runs has not taken it up: it says " + enrolmentText(&has, time.Now()) + "; 'picket status' says where it keeps its state"
 	case errors.As(err, new(*notRunning)):
 		return false, ""
 	}
@@ -215,7 +240,7 @@ func showEnrolled(w io.Writer, e enrolEnd) error {
 	text := fmt.Sprintf("enrolled: %s\n", enrolmentText(&e.EnrolmentState, time.Now()))
 	if e.Running {
 		text += "the agent that runs has taken it up\n"
-	} else {
+	} else if !e.untold {
 		text += "no agent runs; it takes it up when it starts\n"
 	}
 	if e.Notice != "" {
@@ -257,7 +282,7 @@ Exit status: 0 done, 1 error, 64 usage.`,
 			if left != nil {
 				out.Notice = "the certificate was not revoked: " + left.Error()
 			}
-			running, notice := tellAgent(cmd.Context(), c, socket)
+			running, notice := tellAgent(cmd.Context(), c, socket, nil)
 			out.Running = running
 			if notice != "" {
 				out.Notice = joinNotices(out.Notice, notice)

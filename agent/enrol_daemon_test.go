@@ -92,7 +92,7 @@ func TestDaemonTakesUpAnEnrolment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if running, notice := tellAgent(t.Context(), b.config, ""); !running || notice != "" {
+	if running, notice := tellAgent(t.Context(), b.config, "", id); !running || notice != "" {
 		t.Fatalf("telling the agent: %v %q", running, notice)
 	}
 	defer func() {
@@ -126,7 +126,15 @@ func TestDaemonTakesUpAnEnrolment(t *testing.T) {
 	if _, left, err := e.unenrol(t.Context(), false); err != nil || left != nil {
 		t.Fatalf("%v, %v", left, err)
 	}
-	if running, notice := tellAgent(t.Context(), b.config, ""); !running || notice != "" {
+	if running, notice := tellAgent(t.Context(), b.config, "", id); running || !strings.Contains(notice, "has not taken it up: it says none") {
+		t.Errorf("an agent that sees no enrolment: running %v, notice %q", running, notice)
+	}
+	elsewhere := b.config
+	elsewhere.StateDir = t.TempDir()
+	if err := sameAgent(t.Context(), elsewhere, ""); err == nil || !strings.Contains(err.Error(), "keeps its state in "+b.config.StateDir) {
+		t.Errorf("an agent with its state elsewhere: %v", err)
+	}
+	if running, notice := tellAgent(t.Context(), b.config, "", nil); !running || notice != "" {
 		t.Fatalf("telling the agent: %v %q", running, notice)
 	}
 	if s := d.status(); s.Enrolment.Enrolled {

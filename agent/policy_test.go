@@ -245,8 +245,8 @@ What an organisation decides for its devices is one signed document, ` + "`polic
   is below high. block_after begins when the requirements are first not met, wipe_after when the device is blocked; both begin anew once they are met.
   A device looks for updates at least twice within the time that offline gives it.
 * **organisation** is shown to the person, where the enrolment names none.
-* **notifications** bound what the person is told by notices ([agent.md](agent.md)). With **uninstall: forbidden** ` + "`picket uninstall`" + ` refuses and names the
-  organisation's contact. Root can remove files by hand all the same; the organisation then sees a device that no longer reports.
+* **notifications** bound what the person is told by notices ([agent.md](agent.md)). With **uninstall: forbidden** ` + "`picket uninstall` and `picket service uninstall`" + `
+  refuse and name the organisation's contact. Root can remove files by hand all the same; the organisation then sees a device that no longer reports.
 * **responses** are off unless a policy turns them on, and even then do only what the device itself declares: [responses.md](responses.md). A wipe is
   announced first and, unless the device declares otherwise, done only when confirmed names it.
 

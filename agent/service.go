@@ -94,7 +94,7 @@ func placeOf(file string) (servicePlace, error) {
 		}
 	}
 	flags := configFlags{file: file}
-	c, from, err := flags.load()
+	c, from, err := flags.read(HostEnv(nil))
 	if err != nil {
 		return servicePlace{}, err
 	}
@@ -237,7 +237,12 @@ func serviceUninstallCommand() *cobra.Command {
 		Use: "uninstall", Short: "Stop the service and take it off this device", Args: noArgs,
 		Long: `Uninstall stops the service and removes its definition. What the agent remembers stays, so
 that it can be installed again, unless --purge is given; the binary and the configuration
-stay in any case.`,
+stay in any case. 'picket uninstall' removes all of Picket, and ends the enrolment.
+
+Where the organisation's policy forbids removing Picket nothing is touched, and --purge does
+nothing on a device that is enrolled: 'picket unenrol' comes first.
+
+Exit status: 0 removed, 1 error, 4 the policy forbids it, 64 usage.`,
 		Example: "  sudo picket service uninstall\n  sudo picket service uninstall --purge",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := which.find(true)
@@ -249,6 +254,6 @@ stay in any case.`,
 	}
 	which.add(cmd)
 	cmd.Flags().StringVar(&file, "config", "", "configuration `FILE` that says where the state is, in place of the one that the service had")
-	cmd.Flags().BoolVar(&purge, "purge", false, "remove what the agent remembers too: open findings, inventory, events not yet delivered")
+	cmd.Flags().BoolVar(&purge, "purge", false, "remove what the agent remembers too: open findings, inventory, events, updates that were accepted")
 	return cmd
 }

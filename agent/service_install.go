@@ -135,12 +135,26 @@ func makeFolders(w io.Writer, p servicePlace) error {
 }
 
 // uninstallService stops the service, removes its definition and, when purge is set, what the
-// agent remembers, and says what it removed and what stays.
+// agent remembers, and says what it removed and what stays. What the policy forbids it does not do,
+// and a key whose certificate is good it does not take away.
 // config is the configuration whose folders are meant, "" the one that the definition names.
 func uninstallService(w io.Writer, s initSystem, config string, purge bool) error {
 	definition, found, err := s.installed()
 	if err != nil {
 		return err
+	}
+	c, from, err := Load(cmp.Or(config, definedConfig(definition)), HostEnv(nil))
+	if err != nil {
+		return &hinted{fmt.Errorf("where the state and the policy are cannot be told, and nothing was touched: %w", err), "put it right, or name a configuration with --config"}
+	}
+	if err := forbidden(c.StateDir, definedPlace(definition), s.state); err != nil {
+		return err
+	}
+	for _, dir := range []string{c.StateDir, s.state} {
+		if purge && !errors.Is(statRecord(dir), fs.ErrNotExist) {
+			return &hinted{errors.New("this device is enrolled: --purge would take its key away and leave the certificate good; nothing was touched"),
+				"end the enrolment first with 'picket unenrol', or remove all of Picket with 'picket uninstall'"}
+		}
 	}
 	if found {
 		// One that cannot be stopped is told, and the definition goes all the same.
@@ -160,19 +174,12 @@ func uninstallService(w io.Writer, s initSystem, config string, purge bool) erro
 			return err
 		}
 	}
-	c, from, failed := Load(cmp.Or(config, definedConfig(definition)), HostEnv(nil))
 	if purge {
-		if failed != nil {
-			return fmt.Errorf("the state stays, since its folder is not known: %w", failed)
-		}
 		if err := purgeState(w, s, c); err != nil {
 			return err
 		}
 	}
-	left := append([]string{s.state, from.File}, s.own...)
-	if failed == nil {
-		left = append(left, c.StateDir, filepath.Dir(c.SinkFile))
-	}
+	left := append([]string{s.state, from.File, c.StateDir, filepath.Dir(c.SinkFile)}, s.own...)
 	slices.Sort(left)
 	for _, name := range slices.Compact(left) {
 		if _, err := os.Lstat(name); err == nil {
@@ -209,9 +216,6 @@ func purgeState(w io.Writer, s initSystem, c Config) error {
 	}
 	return nil
 }
-
-// storeFile begins the names of the store and of what is kept beside it.
-const storeFile = "picket.db"
 
 // globQuote writes a path as a pattern that matches it alone.
 func globQuote(path string) string {

@@ -67,6 +67,47 @@ func definedConfig(definition string) string {
 	return ""
 }
 
+// definedState gives the folder of the state that an installed definition hands to the agent, or "".
+func definedState(definition string) string {
+	for line := range strings.Lines(definition) {
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
+		for _, word := range strings.Fields(line) {
+			if path, ok := strings.CutPrefix(word, "STATE_DIRECTORY="); ok && plainPath.MatchString(path) {
+				return path
+			}
+		}
+	}
+	return ""
+}
+
+// serviceHere gives the configuration and the folder of the state that the service which is
+// installed here hands to its agent, "" for the usual ones. Where none is, it is what one would have.
+func serviceHere() (config, state string) {
+	for _, s := range initSystems() {
+		if text, found, err := s.installed(); err == nil && found {
+			return definedConfig(text), definedState(text)
+		}
+	}
+	if s, err := findInit(""); err == nil {
+		state = s.state
+	}
+	return "", state
+}
+
+// definedPlace gives the folder of the state that the agent of an installed definition has, "" where
+// its configuration does not say.
+func definedPlace(definition string) string {
+	env := HostEnv(nil)
+	env.Getenv, env.State = func(string) string { return "" }, definedState(definition)
+	c, _, err := Load(definedConfig(definition), env)
+	if err != nil {
+		return ""
+	}
+	return c.StateDir
+}
+
 // writtenFolders are the folders that a configuration has the agent write to, outside those that
 // every service has. Only systemd needs to know them: there all else is read-only.
 func writtenFolders(c Config) ([]string, error) {

@@ -18,6 +18,7 @@ func TestService(t *testing.T) {
 	built := buildService(t)
 	t.Run("leaves nothing", func(t *testing.T) { t.Parallel(); serviceLeavesNothing(t, built) })
 	t.Run("scripts run", func(t *testing.T) { t.Parallel(); serviceScriptsRun(t, built) })
+	t.Run("commands know the place", func(t *testing.T) { t.Parallel(); serviceCommandsKnowThePlace(t, built) })
 	t.Run("refuses", func(t *testing.T) { t.Parallel(); serviceRefuses(t, built) })
 }
 

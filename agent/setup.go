@@ -285,12 +285,15 @@ func (s *setup) enrol(ctx context.Context, from string) (string, error) {
 	if key == "" {
 		key = "file"
 	}
+	if err := sameAgent(ctx, s.cfg, ""); err != nil {
+		return "", err
+	}
 	id, _, err := enroller{dir: s.cfg.StateDir, now: time.Now}.enrol(ctx, enrolOrder{place: d.upstream, token: d.Token, key: key})
 	if err != nil {
 		return "", err
 	}
 	state := id.state(time.Now())
-	_, notice := tellAgent(ctx, s.cfg, "")
+	_, notice := tellAgent(ctx, s.cfg, "", id)
 	return strings.TrimSpace(s.words.Say("enrolment.is", enrolmentText(&state, time.Now())) + " " + notice), nil
 }
 

@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"picket/scanner/report"
+	"picket/transport/tuf"
 )
 
 // removal is a file or folder that goes.
@@ -38,6 +41,7 @@ type farewell struct {
 	system *initSystem // nil where there is no service
 	cfg    Config
 	from   Origins
+	bound  []string // folders of state whose policy counts
 
 	Removes  []removal `json:"removes"`
 	Leaves   []removal `json:"leaves,omitempty"`
@@ -47,7 +51,7 @@ type farewell struct {
 
 // planFarewell looks for everything that Picket has left on this device. purge has the settings go too.
 func planFarewell(c Config, from Origins, system *initSystem, purge bool) (*farewell, error) {
-	f := &farewell{system: system, cfg: c, from: from}
+	f := &farewell{system: system, cfg: c, from: from, bound: []string{c.StateDir}}
 	settings := []string{from.File}
 	if system != nil {
 		definition, found, err := system.installed()
@@ -56,6 +60,7 @@ func planFarewell(c Config, from Origins, system *initSystem, purge bool) (*fare
 		}
 		if found {
 			f.add("service", append(serviceLinks(*system), system.path)...)
+			f.bound = append(f.bound, definedPlace(definition))
 		}
 		if file := definedConfig(definition); file != "" {
 			settings = append(settings, file)
@@ -137,7 +142,7 @@ func stateFiles(c Config) []removal {
 			}
 		}
 	}
-	store := filepath.Join(c.StateDir, storeFile)
+	store := filepath.Join(c.StateDir, storeName)
 	add(0, store, store+".new")
 	for _, pattern := range []string{globQuote(store) + ".damaged-*", filepath.Join(globQuote(c.StateDir), keyPrefix+"*"+keySuffix)} {
 		found, _ := filepath.Glob(pattern) // the patterns are right
@@ -184,13 +189,24 @@ func (f *farewell) program() error {
 	return nil
 }
 
-// forbids gives the policy that forbids a person to remove Picket, nil for none.
-func forbids(c Config) *Policy {
-	crit, _, err := criteriaNow(c)
-	if err != nil || crit.policy == nil || crit.policy.Uninstall != "forbidden" {
-		return nil
+// forbidden refuses where a policy that was accepted forbids a person to remove Picket.
+func forbidden(stateDirs ...string) error {
+	for _, dir := range stateDirs {
+		if dir == "" {
+			continue
+		}
+		set, _ := tuf.Load(updatesDir(Config{StateDir: dir}))
+		if set == nil {
+			continue
+		}
+		p, err := policyOf(set)
+		if err != nil || p == nil || p.Uninstall != "forbidden" {
+			continue
+		}
+		return refused("ask "+report.Clean(p.Organisation.contact())+"; root can remove files by hand all the same, and the organisation sees that the device no longer reports",
+			"the policy of your organisation forbids removing Picket; nothing was touched")
 	}
-	return crit.policy
+	return nil
 }
 
 // contact is whom a policy names for help.

@@ -49,9 +49,8 @@ Exit status: 0 removed (or listed by --dry-run), 1 error, 4 the policy forbids i
 			if err != nil {
 				return err
 			}
-			if p := forbids(plan.cfg); p != nil {
-				return refused("ask "+report.Clean(p.Organisation.contact())+"; root can remove files by hand all the same, and the organisation sees that the device no longer reports",
-					"the policy of your organisation forbids removing Picket; nothing was touched")
+			if err := forbidden(plan.bound...); err != nil {
+				return err
 			}
 			words, err := wordsIn(language(os.Getenv))
 			if err != nil {
