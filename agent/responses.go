@@ -145,7 +145,7 @@ func (d *daemon) responder() (*respond.Responder, error) {
 // openAccess undoes a block that an agent which has ended left behind, and calls off what waits.
 func openAccess(ctx context.Context, c Config, from Origins) error {
 	s, err := respond.ReadState(responsesDir(c))
-	if err != nil || s.Hook.Applied != respond.Blocked && s.Hook.Applied != respond.Warned && s.Hook.Error == "" {
+	if err != nil || s.Hook.Settled() {
 		return err
 	}
 	declared, err := declaration(c, from)

@@ -263,7 +263,18 @@ func TestUninstallingOpensAccess(t *testing.T) {
 	if err := openAccess(t.Context(), b.config, from); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := os.ReadFile(filepath.Join(dir, "hooked")); err != nil || strings.Join(strings.Fields(string(got)), " ") != "blocked open" {
+	ended, stop := context.WithCancel(t.Context()) // as a service that is stopped while the hook runs
+	if r, err = respond.New(responsesDir(b.config), b.entropy); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if _, err := r.Look(ended, respond.Situation{Now: time.Now(), Access: respond.Blocked, Block: true, Declared: declared}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if err := openAccess(t.Context(), b.config, from); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "hooked")); err != nil || strings.Join(strings.Fields(string(got)), " ") != "blocked open open" {
 		t.Errorf("the hook was told %q, %v", got, err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // script writes a program for a test.
@@ -80,6 +82,8 @@ func newHook(t *testing.T) *device {
 	d := newDevice(t, "format: picket.responses/1\nblock: {hook: [/bin/true]}\n")
 	hook := script(t, d.dir, "hook", fmt.Sprintf(`[ -e %[1]s/fail ] && { echo no rules; exit 1; }
 echo "$PICKET_ACCESS $(cat) $PICKET_KEEP" >>%[1]s/ran
+[ -e %[1]s/half ] && { echo half of it; exit 1; }
+exit 0
 `, d.dir))
 	d.declare(fmt.Sprintf("format: picket.responses/1\nblock: {hook: [%s]}\n", hook))
 	d.s.Access, d.s.WipeDue, d.s.Posture, d.s.Keep = Open, false, []byte(`{"state":"x"}`), func(context.Context) ([]string, error) { return []string{"192.0.2.1:443"}, nil }
@@ -110,6 +114,16 @@ func (d *device) wantRan(want string) {
 	if got := d.ran(); got != want {
 		d.t.Errorf("the hook ran for %q, want %q", got, want)
 	}
+}
+
+// fails looks, and wants the hook to fail so.
+func (d *device) fails(why string) (next time.Duration) {
+	d.t.Helper()
+	next, err := d.r.Look(d.t.Context(), d.s)
+	if err == nil || !strings.Contains(err.Error(), why) {
+		d.t.Errorf("next after %v: %v", next, err)
+	}
+	return next
 }
 
 func TestHookFollowsAccess(t *testing.T) {
@@ -182,6 +196,88 @@ func TestHookIsTriedAgain(t *testing.T) {
 	d.after(time.Hour)
 	d.wantRan("blocked")
 	d.wantTold("hook-failed, hook-applied")
+}
+
+// TestWhatAFailedRunDidIsUndone has the hook fail, or be cut off, after it acted: what it did is not known.
+func TestWhatAFailedRunDidIsUndone(t *testing.T) {
+	t.Parallel()
+	for name, opens := range map[string]func(*device){
+		"access opens":                func(d *device) { d.s.Access = Open },
+		"the policy no longer blocks": func(d *device) { d.s.Block = false },
+		"that and a new agent":        func(d *device) { d.s.Block = false; d.start() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newHook(t)
+			d.after(0)
+			put(t, d.dir, "half")
+			d.s.Access = Blocked
+			d.fails("half of it")
+			d.wantRan("open blocked")
+			must(t, os.Remove(filepath.Join(d.dir, "half")))
+			opens(d)
+			d.after(time.Minute)
+			d.after(10 * time.Hour)
+			d.wantRan("open")
+			if h := d.r.State().Hook; h.Error != "" || h.Applied != Open {
+				t.Errorf("%+v", h)
+			}
+		})
+	}
+}
+
+// TestOpeningIsTriedAgainSoon has a block fail for long: the pause that came to is not that of opening.
+func TestOpeningIsTriedAgainSoon(t *testing.T) {
+	t.Parallel()
+	d := newHook(t)
+	d.after(0)
+	put(t, d.dir, "half")
+	d.s.Access = Blocked
+	for range 8 {
+		d.s.Boot += time.Hour
+		d.fails("half of it")
+	}
+	d.s.Access = Open
+	if next := d.fails("half of it"); next != retryHook {
+		t.Errorf("next after %v", next)
+	}
+}
+
+// TestARunThatWasCutOffIsUndone kills the agent, and the hook with it, after the hook acted.
+func TestARunThatWasCutOffIsUndone(t *testing.T) {
+	t.Parallel()
+	for name, declared := range map[string]bool{"declared": true, "declared no more": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newHook(t)
+			d.after(0)
+			ctx, cancel := context.WithCancel(t.Context())
+			d.s.Access = Blocked
+			acted := filepath.Join(d.dir, "acted")
+			must(t, unix.Mkfifo(acted, 0o600))
+			hook := script(t, d.dir, "hangs", "echo yes >"+acted+"; sleep 300\n")
+			d.s.Declared.Block.Hook[0], hook = hook, d.s.Declared.Block.Hook[0]
+			go func() {
+				defer cancel()
+				os.ReadFile(acted)
+			}()
+			if _, err := d.r.Look(ctx, d.s); !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+			d.s.Declared.Block.Hook[0], d.s.Block = hook, false
+			d.start()
+			if !declared {
+				d.s.Declared = nil
+				if _, err := d.r.Look(t.Context(), d.s); err == nil || !strings.Contains(err.Error(), "no longer declared") {
+					t.Error(err)
+				}
+				return
+			}
+			d.after(time.Minute)
+			d.after(10 * time.Hour)
+			d.wantRan("open open") // the first before it was cut off
+		})
+	}
 }
 
 // TestNothingIsBlockedWhileTheWayToTheUpstreamIsUnknown: the agent must not lock itself out.

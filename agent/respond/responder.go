@@ -66,6 +66,13 @@ type Hook struct {
 	At      time.Time `json:"at,omitzero"`
 	Wanted  string    `json:"wanted,omitempty"` // what it does not succeed with
 	Error   string    `json:"error,omitempty"`
+	// Begun is the access of a run that did not end well, or was cut off: what it did is not known.
+	Begun string `json:"begun,omitempty"`
+}
+
+// Settled tells that the hook has left all open, or never ran: there is nothing to be undone.
+func (h Hook) Settled() bool {
+	return (h.Applied == "" || h.Applied == Open) && h.Error == "" && h.Begun == ""
 }
 
 // Pending is a wipe from its announcement to its end.
@@ -204,13 +211,13 @@ func (r *Responder) hook(ctx context.Context, s Situation) (next time.Duration, 
 		want = Open
 	}
 	if s.Declared == nil || s.Declared.Block == nil {
-		if was.Applied == Blocked || was.Applied == Warned {
+		if was.Applied == Blocked || was.Applied == Warned || was.Begun != "" {
 			return forever, errors.New("access was blocked by a hook that is no longer declared: it cannot be opened by it")
 		}
 		return forever, nil
 	}
-	if !s.Block && (was.Applied == "" || was.Applied == Open) {
-		return forever, nil // it never ran, or has left all open
+	if !s.Block && was.Settled() {
+		return forever, nil
 	}
 	b := s.Declared.Block
 	since := s.Boot - r.ranHook
@@ -219,7 +226,7 @@ func (r *Responder) hook(ctx context.Context, s Situation) (next time.Duration, 
 		if wait := hookPause(r.failed); since < wait {
 			return wait - since, errors.New(was.Error)
 		}
-	case was.Applied != want || !r.began:
+	case was.Applied != want || was.Error != "" || was.Begun != "" || !r.began:
 	case want == Open:
 		return forever, nil
 	case since < time.Duration(b.Repeat):
@@ -231,6 +238,9 @@ func (r *Responder) hook(ctx context.Context, s Situation) (next time.Duration, 
 	)
 	if want == Blocked && s.Keep != nil {
 		keep, err = s.Keep(ctx)
+	}
+	if err == nil && want != Open {
+		err = r.hookBegins(want)
 	}
 	if err == nil {
 		out, err = Run(ctx, b.Hook, time.Duration(b.Timeout), []string{"PICKET_ACCESS=" + want, "PICKET_KEEP=" + strings.Join(keep, " ")}, s.Posture)
@@ -244,6 +254,23 @@ func (r *Responder) hook(ctx context.Context, s Situation) (next time.Duration, 
 
 func hookPause(failed int) time.Duration { return min(retryHook<<min(failed-1, 6), retryMost) }
 
+// hookBegins has on disk that there may be something to undo, before there is.
+func (r *Responder) hookBegins(want string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := &r.state.Hook
+	if h.Applied == want || h.Begun == want {
+		return nil
+	}
+	before := h.Begun
+	h.Begun = want
+	err := r.save()
+	if err != nil {
+		h.Begun = before
+	}
+	return err
+}
+
 // hookRan notes what came of a run.
 func (r *Responder) hookRan(s Situation, want, out string, err error) (next time.Duration, _ error) {
 	r.mu.Lock()
@@ -254,6 +281,9 @@ func (r *Responder) hookRan(s Situation, want, out string, err error) (next time
 			err = fmt.Errorf("%w: %s", err, out)
 		}
 		err = fmt.Errorf("the hook for access %s: %w", want, err)
+		if h.Wanted != want {
+			r.failed = 0
+		}
 		r.failed++
 		if h.Wanted != want || h.Error == "" {
 			err = errors.Join(err, r.record.add(Entry{At: s.Now, What: HookFailed, Access: want, Text: err.Error()}))
@@ -261,7 +291,7 @@ func (r *Responder) hookRan(s Situation, want, out string, err error) (next time
 		h.Wanted, h.Error = want, err.Error()
 		return hookPause(r.failed), errors.Join(err, r.save())
 	}
-	changed := h.Applied != want || h.Error != ""
+	changed := h.Applied != want || h.Error != "" || h.Begun != ""
 	r.failed = 0
 	*h = Hook{Applied: want, At: s.Now.UTC().Truncate(time.Second)}
 	next = forever
