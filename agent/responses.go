@@ -112,7 +112,7 @@ func (d *daemon) lookAtResponses(ctx context.Context) time.Duration {
 		d.warn.set(warnResponse, "responses", "what the policy wants done cannot be done: "+err.Error(), "see to the folder responses in the state folder")
 		return retryResponses
 	}
-	next, err := r.Look(ctx, d.situation())
+	next, err := r.Look(ctx, d.situation)
 	if ctx.Err() != nil {
 		return 0
 	}
@@ -154,7 +154,9 @@ func openAccess(ctx context.Context, c Config, from Origins) error {
 	}
 	r, err := respond.New(responsesDir(c), cryptorand.Reader)
 	if err == nil {
-		_, err = r.Look(ctx, respond.Situation{Now: time.Now(), Access: respond.Open, Block: true, Declared: declared})
+		_, err = r.Look(ctx, func() respond.Situation {
+			return respond.Situation{Now: time.Now(), Access: respond.Open, Block: true, Declared: declared}
+		})
 	}
 	return err
 }

@@ -257,7 +257,10 @@ func TestUninstallingOpensAccess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Look(t.Context(), respond.Situation{Now: time.Now(), Access: respond.Blocked, Block: true, Declared: declared}); err != nil {
+	blocked := func() respond.Situation {
+		return respond.Situation{Now: time.Now(), Access: respond.Blocked, Block: true, Declared: declared}
+	}
+	if _, err := r.Look(t.Context(), blocked); err != nil {
 		t.Fatal(err)
 	}
 	if err := openAccess(t.Context(), b.config, from); err != nil {
@@ -268,7 +271,7 @@ func TestUninstallingOpensAccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	if _, err := r.Look(ended, respond.Situation{Now: time.Now(), Access: respond.Blocked, Block: true, Declared: declared}); !errors.Is(err, context.Canceled) {
+	if _, err := r.Look(ended, blocked); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	if err := openAccess(t.Context(), b.config, from); err != nil {

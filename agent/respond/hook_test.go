@@ -119,7 +119,7 @@ func (d *device) wantRan(want string) {
 // fails looks, and wants the hook to fail so.
 func (d *device) fails(why string) (next time.Duration) {
 	d.t.Helper()
-	next, err := d.r.Look(d.t.Context(), d.s)
+	next, err := d.r.Look(d.t.Context(), d.see)
 	if err == nil || !strings.Contains(err.Error(), why) {
 		d.t.Errorf("next after %v: %v", next, err)
 	}
@@ -176,7 +176,7 @@ func TestHookIsTriedAgain(t *testing.T) {
 	fails := func(passed, next time.Duration) {
 		t.Helper()
 		d.s.Now, d.s.Boot = d.s.Now.Add(passed), d.s.Boot+passed
-		got, err := d.r.Look(t.Context(), d.s)
+		got, err := d.r.Look(t.Context(), d.see)
 		if err == nil || !strings.Contains(err.Error(), "no rules") || got != next {
 			t.Errorf("next after %v: %v", got, err)
 		}
@@ -187,7 +187,7 @@ func TestHookIsTriedAgain(t *testing.T) {
 	fails(2*time.Minute, 4*time.Minute)
 	for range 20 {
 		d.s.Boot += time.Hour
-		if next, err := d.r.Look(t.Context(), d.s); err == nil || next > retryMost {
+		if next, err := d.r.Look(t.Context(), d.see); err == nil || next > retryMost {
 			t.Errorf("next after %v, %v", next, err)
 		}
 	}
@@ -261,14 +261,14 @@ func TestARunThatWasCutOffIsUndone(t *testing.T) {
 				defer cancel()
 				os.ReadFile(acted)
 			}()
-			if _, err := d.r.Look(ctx, d.s); !errors.Is(err, context.Canceled) {
+			if _, err := d.r.Look(ctx, d.see); !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
 			}
 			d.s.Declared.Block.Hook[0], d.s.Block = hook, false
 			d.start()
 			if !declared {
 				d.s.Declared = nil
-				if _, err := d.r.Look(t.Context(), d.s); err == nil || !strings.Contains(err.Error(), "no longer declared") {
+				if _, err := d.r.Look(t.Context(), d.see); err == nil || !strings.Contains(err.Error(), "no longer declared") {
 					t.Error(err)
 				}
 				return
@@ -288,7 +288,7 @@ func TestNothingIsBlockedWhileTheWayToTheUpstreamIsUnknown(t *testing.T) {
 	good := d.s.Keep
 	d.s.Access, d.s.Keep = Blocked, func(context.Context) ([]string, error) { return nil, errors.New("no such host") }
 	d.s.Boot += time.Minute
-	if next, err := d.r.Look(t.Context(), d.s); err == nil || next != retryHook {
+	if next, err := d.r.Look(t.Context(), d.see); err == nil || next != retryHook {
 		t.Errorf("next after %v: %v", next, err)
 	}
 	d.wantRan("open")

@@ -9,8 +9,14 @@ import (
 )
 
 // wipe takes a wipe from one stage to the next: announced, confirmed, begun, ended.
-func (r *Responder) wipe(ctx context.Context, s Situation, passed time.Duration) (next time.Duration, err error) {
+func (r *Responder) wipe(ctx context.Context, see func() Situation) (next time.Duration, err error) {
+	s, passed := see(), time.Duration(0) // not under mu, which see may want
+	if r.began {
+		passed = max(0, s.Boot-r.looked)
+	}
+	r.looked = s.Boot
 	r.mu.Lock()
+	r.now = s.Now
 	p := r.state.Wipe
 	switch {
 	case p == nil && r.may(s) && s.WipeDue:
@@ -21,7 +27,7 @@ func (r *Responder) wipe(ctx context.Context, s Situation, passed time.Duration)
 		next, err = forever, r.forget(s)
 	case !p.Begun.IsZero():
 		r.mu.Unlock()
-		return r.carryOn(ctx, s)
+		return r.carryOn(ctx, s, see)
 	default:
 		if why := r.withdrawn(s); why != "" {
 			next, err = 0, r.cancel("", why)
@@ -155,17 +161,17 @@ func (r *Responder) forget(s Situation) error {
 
 // carryOn does what is left of a wipe that was begun: it is finished, whatever the posture says
 // by then, since half of the data is of no use to anybody. Only a policy that no longer allows it
-// stops it. It does not hold mu while it works.
-func (r *Responder) carryOn(ctx context.Context, s Situation) (next time.Duration, err error) {
+// stops it, between two steps too. It does not hold mu while it works.
+func (r *Responder) carryOn(ctx context.Context, s Situation, see func() Situation) (next time.Duration, err error) {
 	if wait := retryWipe - (s.Boot - r.ranWipe); r.resumed && wait > 0 {
 		return wait, nil
 	}
 	p := r.State().Wipe
 	if !s.Wipe {
-		return forever, r.end(s, p, WipeIncomplete, "it was stopped: the policy does not allow it any more")
+		return forever, r.end(s, p, WipeIncomplete, wipeStopped)
 	}
 	if !r.may(s) {
-		return retryWipe, errors.New("removing work data: it was begun, and there is no declaration of it any more")
+		return retryWipe, errUndeclared
 	}
 	if !r.resumed {
 		r.resumed = true
@@ -173,19 +179,32 @@ func (r *Responder) carryOn(ctx context.Context, s Situation) (next time.Duratio
 			return retryHook, err
 		}
 	}
-	r.ranWipe = s.Boot
-	err = carryOut(ctx, s.Declared.Wipe, p.Steps, r.keep, func() error {
+	allowed := func() *Wipe {
+		if s = see(); !r.may(s) {
+			return nil
+		}
+		return s.Declared.Wipe
+	}
+	err = carryOut(ctx, allowed, p.Steps, r.keep, func() error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.state.Wipe.Steps = slices.Clone(p.Steps)
 		return r.save()
 	})
+	s = see()
+	r.ranWipe = s.Boot
 	if err != nil {
 		return retryWipe, err
 	}
 	bad := 0
 	for i := range p.Steps {
 		if !p.Steps[i].over() {
+			switch {
+			case !s.Wipe:
+				return forever, r.end(s, p, WipeIncomplete, wipeStopped)
+			case !r.may(s):
+				return retryWipe, errUndeclared
+			}
 			return retryWipe, fmt.Errorf("removing work data: %s %s: %s", p.Steps[i].Kind, p.Steps[i].Name, p.Steps[i].Error)
 		}
 		if p.Steps[i].State == StepFailed {
@@ -197,6 +216,10 @@ func (r *Responder) carryOn(ctx context.Context, s Situation) (next time.Duratio
 	}
 	return forever, r.end(s, p, WipeDone, "all that was declared is gone")
 }
+
+const wipeStopped = "it was stopped: the policy does not allow it any more"
+
+var errUndeclared = errors.New("removing work data: it was begun, and there is no declaration of it any more")
 
 func (r *Responder) end(s Situation, p *Pending, what, text string) error {
 	r.mu.Lock()

@@ -107,7 +107,7 @@ type Responder struct {
 	now    time.Time // of the last look
 
 	// Of Look alone.
-	looked  time.Duration // since boot; when it last looked
+	looked  time.Duration // since boot: when it last looked at a wipe
 	saved   time.Duration // Waited, as it was last saved
 	began   bool          // it has looked
 	ranHook time.Duration // since boot: when the hook last ran
@@ -187,25 +187,22 @@ func (r *Responder) Since(seq uint64) ([]Entry, error) {
 
 // Look does what is to be done now and gives after which time it is to be called again if
 // nothing happens; 0 is at once, after what is new on the record was told. What went wrong is for a warning; it is tried again.
-func (r *Responder) Look(ctx context.Context, s Situation) (next time.Duration, err error) {
-	passed := time.Duration(0)
-	if r.began {
-		passed = max(0, s.Boot-r.looked)
+// What takes its time may change what is to be done: see is asked anew after it.
+func (r *Responder) Look(ctx context.Context, see func() Situation) (next time.Duration, err error) {
+	hook, hookErr := r.hook(ctx, see)
+	if ctx.Err() != nil {
+		return forever, errors.Join(hookErr, ctx.Err())
 	}
-	r.mu.Lock()
-	r.now = s.Now
-	r.mu.Unlock()
-	hook, hookErr := r.hook(ctx, s)
-	wipe, wipeErr := r.wipe(ctx, s, passed)
-	r.began, r.looked = true, s.Boot
+	wipe, wipeErr := r.wipe(ctx, see)
+	r.began = true
 	return min(hook, wipe), errors.Join(hookErr, wipeErr)
 }
 
 // hook runs the hook where access is not what it last ran with. It runs once with each start,
 // since the device may have started anew, and again and again while access is blocked, so that
 // the hook may let a block end by itself.
-func (r *Responder) hook(ctx context.Context, s Situation) (next time.Duration, err error) {
-	was := r.State().Hook
+func (r *Responder) hook(ctx context.Context, see func() Situation) (next time.Duration, err error) {
+	s, was := see(), r.State().Hook
 	want := s.Access
 	if want == "" || !s.Block {
 		want = Open
@@ -245,11 +242,12 @@ func (r *Responder) hook(ctx context.Context, s Situation) (next time.Duration, 
 	if err == nil {
 		out, err = Run(ctx, b.Hook, time.Duration(b.Timeout), []string{"PICKET_ACCESS=" + want, "PICKET_KEEP=" + strings.Join(keep, " ")}, s.Posture)
 	}
-	r.ranHook = s.Boot
 	if ctx.Err() != nil {
 		return forever, ctx.Err()
 	}
-	return r.hookRan(s, want, out, err)
+	s = see()
+	r.ranHook = s.Boot
+	return r.hookRan(s.Now, b, want, out, err)
 }
 
 func hookPause(failed int) time.Duration { return min(retryHook<<min(failed-1, 6), retryMost) }
@@ -272,7 +270,7 @@ func (r *Responder) hookBegins(want string) error {
 }
 
 // hookRan notes what came of a run.
-func (r *Responder) hookRan(s Situation, want, out string, err error) (next time.Duration, _ error) {
+func (r *Responder) hookRan(now time.Time, b *Block, want, out string, err error) (next time.Duration, _ error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h := &r.state.Hook
@@ -286,22 +284,22 @@ func (r *Responder) hookRan(s Situation, want, out string, err error) (next time
 		}
 		r.failed++
 		if h.Wanted != want || h.Error == "" {
-			err = errors.Join(err, r.record.add(Entry{At: s.Now, What: HookFailed, Access: want, Text: err.Error()}))
+			err = errors.Join(err, r.record.add(Entry{At: now, What: HookFailed, Access: want, Text: err.Error()}))
 		}
 		h.Wanted, h.Error = want, err.Error()
 		return hookPause(r.failed), errors.Join(err, r.save())
 	}
 	changed := h.Applied != want || h.Error != "" || h.Begun != ""
 	r.failed = 0
-	*h = Hook{Applied: want, At: s.Now.UTC().Truncate(time.Second)}
+	*h = Hook{Applied: want, At: now.UTC().Truncate(time.Second)}
 	next = forever
 	if want != Open {
-		next = time.Duration(s.Declared.Block.Repeat)
+		next = time.Duration(b.Repeat)
 	}
 	if !changed {
 		return next, nil
 	}
-	err = r.record.add(Entry{At: s.Now, What: HookApplied, Access: want, Text: strings.TrimSpace("the hook ran for access " + want + ". " + out)})
+	err = r.record.add(Entry{At: now, What: HookApplied, Access: want, Text: strings.TrimSpace("the hook ran for access " + want + ". " + out)})
 	return next, errors.Join(err, r.save())
 }
 

@@ -59,12 +59,14 @@ func (d *device) start() {
 	must(d.t, err)
 }
 
+func (d *device) see() Situation { return d.s }
+
 // after looks when so much time has passed.
 func (d *device) after(passed time.Duration) time.Duration {
 	d.t.Helper()
 	d.s.Now, d.s.Boot = d.s.Now.Add(passed), d.s.Boot+passed
 	for range 10 {
-		next, err := d.r.Look(d.t.Context(), d.s)
+		next, err := d.r.Look(d.t.Context(), d.see)
 		must(d.t, err)
 		if next > 0 {
 			return next
@@ -221,6 +223,104 @@ func TestWipeIsCancelled(t *testing.T) {
 	}
 }
 
+// TestWipeIsCancelledWhileTheHookRuns has the situation change while the hook runs, in the look in which the
+// wipe would have begun.
+func TestWipeIsCancelledWhileTheHookRuns(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*Situation){
+		"met again":      func(s *Situation) { s.WipeDue, s.Access = false, Open },
+		"policy":         func(s *Situation) { s.Wipe = false },
+		"no declaration": func(s *Situation) { s.Declared = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDevice(t, declared)
+			d.declare(fmt.Sprintf("format: picket.responses/1\nblock: {hook: [/bin/true]}\nwipe: {folders: [%s]}\n", d.work()))
+			d.after(0)
+			d.s.Confirmed = []string{d.id()}
+			d.after(23 * time.Hour)
+			d.s.Boot += time.Hour
+			d.s.Keep = func(context.Context) ([]string, error) {
+				d.s.Boot += time.Minute
+				change(&d.s)
+				return nil, nil
+			}
+			if _, err := d.r.Look(t.Context(), d.see); err != nil {
+				t.Error(err)
+			}
+			d.wantGone(false)
+			if s := d.r.State().Wipe; s != nil {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+// TestAPolicyStopsAWipeBetweenSteps has the policy, or the declaration, go while the first step is done.
+func TestAPolicyStopsAWipeBetweenSteps(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*Situation)
+		told   string
+	}{
+		"policy":         {func(s *Situation) { s.Wipe = false }, ", wipe-incomplete"},
+		"no declaration": {func(s *Situation) { s.Declared = nil }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDevice(t, declared)
+			first := script(t, d.dir, "first", "echo done >"+d.dir+"/first-done\n")
+			d.declare(fmt.Sprintf("format: picket.responses/1\nwipe: {commands: [{name: first, run: [%s]}], folders: [%s]}\n", first, d.work()))
+			d.after(0)
+			must(t, d.r.Approve(d.s.Now, d.id(), "anna"))
+			d.s.Boot += 24 * time.Hour
+			see := func() Situation {
+				s := d.s
+				if _, err := os.Stat(d.dir + "/first-done"); err == nil {
+					c.change(&s)
+				}
+				return s
+			}
+			if next, err := d.r.Look(t.Context(), see); err != nil || next != 0 {
+				t.Errorf("begun, next after %v: %v", next, err)
+			}
+			if _, err := d.r.Look(t.Context(), see); (err == nil) == (c.told == "") {
+				t.Error(err)
+			}
+			d.wantGone(false)
+			d.wantTold("wipe-announced, wipe-confirmed by anna, wipe-begun" + c.told)
+		})
+	}
+}
+
+// TestTriesAreApartFromTheirEnd has a try take longer than the pause between two.
+func TestTriesAreApartFromTheirEnd(t *testing.T) {
+	t.Parallel()
+	d := newDevice(t, "format: picket.responses/1\nwipe: {commands: [{name: key, run: [/bin/false]}]}\n")
+	d.after(0)
+	must(t, d.r.Approve(d.s.Now, d.id(), "anna"))
+	d.s.Boot += 24 * time.Hour
+	if _, err := d.r.Look(t.Context(), d.see); err != nil {
+		t.Error(err)
+	}
+	looks := 0
+	slow := func() Situation {
+		if looks++; looks == 4 { // after the step
+			d.s.Boot += 2 * retryWipe
+		}
+		return d.s
+	}
+	if next, err := d.r.Look(t.Context(), slow); err == nil || next != retryWipe {
+		t.Errorf("next after %v: %v", next, err)
+	}
+	if next := d.after(time.Minute); next != retryWipe-time.Minute {
+		t.Errorf("next after %v", next)
+	}
+	if s := d.r.State().Wipe.Steps[0]; s.Tries != 1 || looks != 4 {
+		t.Errorf("%+v, after %d looks", s, looks)
+	}
+}
+
 func TestWipeIsNotHastenedByClocksNorRestarts(t *testing.T) {
 	t.Parallel()
 	d := newDevice(t, declared)
@@ -350,7 +450,7 @@ func TestWipeGoesOnAfterItWasKilled(t *testing.T) {
 
 // carryOutSlowly wipes, and never comes back from the first report within the folder.
 func carryOutSlowly(d *device, never <-chan struct{}) {
-	_, err := d.r.hook(d.t.Context(), d.s)
+	_, err := d.r.hook(d.t.Context(), d.see)
 	must(d.t, err)
 	d.r.mu.Lock()
 	must(d.t, d.r.confirm("the organisation's policy"))
@@ -358,7 +458,7 @@ func carryOutSlowly(d *device, never <-chan struct{}) {
 	d.r.mu.Unlock()
 	p := d.r.State().Wipe
 	n := 0
-	err = carryOut(d.t.Context(), d.s.Declared.Wipe, p.Steps, nil, func() error {
+	err = carryOut(d.t.Context(), func() *Wipe { return d.s.Declared.Wipe }, p.Steps, nil, func() error {
 		d.r.mu.Lock()
 		d.r.state.Wipe.Steps = slices.Clone(p.Steps)
 		err := d.r.save()
@@ -381,11 +481,11 @@ func TestCommandsRunBeforeFoldersAndAreTriedAgain(t *testing.T) {
 	d.after(0)
 	must(t, d.r.Approve(d.s.Now, d.id(), "anna"))
 	d.s.Now, d.s.Boot = d.s.Now.Add(24*time.Hour), d.s.Boot+24*time.Hour
-	if next, err := d.r.Look(t.Context(), d.s); err != nil || next != 0 {
+	if next, err := d.r.Look(t.Context(), d.see); err != nil || next != 0 {
 		t.Errorf("begun, next after %v: %v", next, err)
 	}
 	d.wantGone(false)
-	if next, err := d.r.Look(t.Context(), d.s); err == nil || next != retryWipe || !strings.Contains(err.Error(), "exit status 3") {
+	if next, err := d.r.Look(t.Context(), d.see); err == nil || next != retryWipe || !strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("next after %v: %v", next, err)
 	}
 	d.wantGone(true) // what can be done is done
@@ -406,11 +506,11 @@ func TestACommandThatNeverWorksEndsTheWipeAsIncomplete(t *testing.T) {
 	d.after(0)
 	must(t, d.r.Approve(d.s.Now, d.id(), "anna"))
 	d.s.Boot += 24 * time.Hour
-	if _, err := d.r.Look(t.Context(), d.s); err != nil {
+	if _, err := d.r.Look(t.Context(), d.see); err != nil {
 		t.Error(err)
 	}
 	for range stepTries - 1 {
-		if _, err := d.r.Look(t.Context(), d.s); err == nil {
+		if _, err := d.r.Look(t.Context(), d.see); err == nil {
 			t.Error("no error")
 		}
 		d.s.Boot += retryWipe

@@ -98,11 +98,16 @@ func (w *Wipe) declares(s *Step) bool {
 // carryOut does what is left to do of a wipe, and calls save before and after each step and now
 // and then within. A step that fails is left for the next time. Cut off anywhere, it goes on
 // where it was when it is called again: a step that was begun is done once more, from its start.
-func carryOut(ctx context.Context, w *Wipe, steps []Step, keep []string, save func() error) error {
+// allowed is asked before each step, and gives nil for no further one.
+func carryOut(ctx context.Context, allowed func() *Wipe, steps []Step, keep []string, save func() error) error {
 	for i := range steps {
 		s := &steps[i]
 		if s.over() {
 			continue
+		}
+		w := allowed()
+		if w == nil {
+			return nil
 		}
 		if !w.declares(s) {
 			s.State, s.Error = StepFailed, "it is no longer declared"
