@@ -32,6 +32,7 @@ type access struct {
 	noted    bool             // the store has a note of it
 	whole    bool             // a whole scan has ended since that was written
 	begun    *instant         // of the whole scan that is under way
+	alone    bool             // the report by itself comes to the level, without what is open from before
 }
 
 func newAccess() *access { return &access{wake: make(chan struct{}, 1)} }
@@ -144,6 +145,7 @@ func (d *daemon) take(st *store.Store, r *scanner.Report) error {
 		by = scanner.Levels{Low: p.Levels.Low, Medium: p.Levels.Medium, High: p.Levels.High}
 	}
 	level, setBy := by.Level(all)
+	alone, _ := by.Level(r.Findings)
 	var list []PostureFinding
 	for _, f := range all {
 		if len(list) < postureFindings && slices.Contains(setBy, f.Key) {
@@ -156,6 +158,7 @@ func (d *daemon) take(st *store.Store, r *scanner.Report) error {
 	d.access.mu.Lock()
 	defer d.access.mu.Unlock()
 	d.access.standing.Level, d.access.findings = level, list
+	d.access.alone = alone == level // which Unjudged is not
 	return nil
 }
 

@@ -75,6 +75,8 @@ func keptPaths(c Config, from Origins) []string {
 type responding struct {
 	wake chan struct{}                     // has room for one
 	at   atomic.Pointer[respond.Responder] // nil until its folder can be used
+	// whole is when the last whole scan began whose outcome the posture goes by: nanoseconds since boot, 0 for none.
+	whole atomic.Int64
 
 	places keptPlaces
 }
@@ -86,6 +88,24 @@ func (r *responding) rouse() {
 	case r.wake <- struct{}{}:
 	default:
 	}
+}
+
+// scanned notes a whole scan, after the posture has changed by it: it may confirm a wipe.
+func (r *responding) scanned(began time.Duration) {
+	r.whole.Store(int64(began))
+	r.rouse()
+}
+
+// scannedSame is when the last whole scan began, since boot, if it alone comes to what the posture
+// says: what could not be looked at again, or has still to be, confirms nothing. 0 is that none does.
+func (d *daemon) scannedSame() time.Duration {
+	began := d.respond.whole.Load() // before the posture: of a scan meanwhile it has at least this one
+	d.access.mu.Lock()
+	defer d.access.mu.Unlock()
+	if !d.access.alone {
+		return 0
+	}
+	return time.Duration(began)
 }
 
 // runResponses carries out what a policy allows and the device declares.
@@ -164,10 +184,7 @@ func openAccess(ctx context.Context, c Config, from Origins) error {
 // situation is what responses go by.
 func (d *daemon) situation() respond.Situation {
 	set := d.set.Load()
-	s := respond.Situation{Now: d.now(), Boot: d.clock.boot(), Access: respond.Open}
-	if last := d.summary.Load(); last != nil {
-		s.Scanned = last.Started
-	}
+	s := respond.Situation{Now: d.now(), Boot: d.clock.boot(), Access: respond.Open, Scanned: d.scannedSame()}
 	declared, err := declaration(set.config, set.from)
 	if err != nil {
 		d.warn.set(warnDeclaration, "responses", "no response is made: "+err.Error(), "see docs/responses.md for what the file may say and who may write it")

@@ -167,6 +167,77 @@ func TestResponsesOfADaemon(t *testing.T) {
 	})
 }
 
+// TestASecondScanBeganLaterAndFoundTheSame has a wipe that the device itself confirms: not by the scan that called for it,
+// though its clock was ahead of that of the announcement, nor by one that could not look, before a restart or after.
+func TestASecondScanBeganLaterAndFoundTheSame(t *testing.T) {
+	t.Parallel()
+	root := smallSystem(t, 3)
+	const shadow = "root::19000:0:99999:7:::\nann:*:19000:0:99999:7:::\n" // no password
+	replace(t, root, "/etc/shadow", shadow)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, root)
+		b.config.ScanInterval = 7 * day
+		dir := b.declareResponses(t)
+		if err := os.WriteFile(filepath.Join(dir, declarationName), fmt.Appendf(nil, "format: picket.responses/1\nwipe: {delay: 4h, confirm: device, folders: [%s/work]}\n", dir), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		ahead := day
+		b.machine.clock.wall = func() time.Time { return time.Now().Add(ahead) }
+		f := newFleet(t)
+		f.publish(nil, fmt.Sprintf(respondingPolicy, "1", ""))
+		f.trust(b.config)
+		d, stop := b.startResponding(t)
+		until := func(at time.Duration) {
+			time.Sleep(at)
+			synctest.Wait()
+		}
+		scan := func() {
+			t.Helper()
+			if _, err := d.rescan(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			until(time.Minute)
+		}
+		waits := func(when string) {
+			t.Helper()
+			if p := d.responseState().Wipe; p == nil || p.Confirmed != "" || !p.Begun.IsZero() {
+				t.Fatalf("%s: %+v\n%s", when, p, b.log)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "work/sub/b")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		until(3 * time.Hour)
+		ahead = 0
+		until(3 * time.Hour)
+		waits("announced")
+		until(5 * time.Hour)
+		waits("after its delay")
+		if err := errors.Join(os.Remove(root+"/etc/shadow"), os.Mkdir(root+"/etc/shadow", 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		scan()
+		waits("after a scan that could not look")
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		d, stop = b.startResponding(t)
+		until(time.Hour)
+		waits("after a restart")
+		if err := os.Remove(root + "/etc/shadow"); err != nil {
+			t.Fatal(err)
+		}
+		replace(t, root, "/etc/shadow", shadow)
+		scan()
+		if p := d.responseState().Wipe; p == nil || p.Confirmed != "a second scan" || p.Ended.IsZero() {
+			t.Errorf("after a second scan: %+v\n%s", p, b.log)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestWithoutAPolicyNothingIsDone has the declaration alone.
 func TestWithoutAPolicyNothingIsDone(t *testing.T) {
 	t.Parallel()

@@ -85,7 +85,7 @@ func (d *daemon) scanWhole(ctx context.Context, why string, c *criteria) (scanSu
 	d.scanning.Store(true)
 	defer d.scanning.Store(false)
 	sum := scanSummary{Why: why, Started: d.now()}
-	began, cpu := d.clock.awake(), d.cpu()
+	began, since, cpu := d.clock.awake(), d.clock.boot(), d.cpu()
 	d.scanBegins()
 	o, err := d.judging.whole(ctx, c)
 	if ctx.Err() != nil {
@@ -100,6 +100,9 @@ func (d *daemon) scanWhole(ctx context.Context, why string, c *criteria) (scanSu
 	d.probing.wake()
 	d.scanEnds(o.report.Level)
 	ch, err := d.keep(o)
+	if err == nil {
+		d.respond.scanned(since)
+	}
 	d.upkeep(o.report)
 	d.seen()
 	cost := d.cpu() - cpu

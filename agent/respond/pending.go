@@ -67,7 +67,7 @@ func (r *Responder) announce(s Situation) (next time.Duration, err error) {
 	if err != nil {
 		return 0, err
 	}
-	r.state.Wipe, r.saved = p, 0
+	r.state.Wipe, r.saved, r.told = p, 0, s.Boot
 	return min(p.Delay, saveWaited), r.save()
 }
 
@@ -103,7 +103,7 @@ func (r *Responder) await(s Situation, passed time.Duration) (next time.Duration
 	case p.Confirmed != "":
 	case slices.Contains(s.Confirmed, p.ID): // counts whoever is asked
 		by = "the organisation's policy"
-	case p.Confirm == ByDevice && s.Scanned.After(p.Announced):
+	case p.Confirm == ByDevice && s.Scanned > r.told:
 		by = "a second scan"
 	}
 	if by != "" {
@@ -121,7 +121,7 @@ func (r *Responder) await(s Situation, passed time.Duration) (next time.Duration
 	case p.Waited < p.Delay:
 		return min(p.Delay-p.Waited, saveWaited), nil
 	case p.Confirmed == "":
-		return forever, nil // a policy or a scan wakes us
+		return retryWipe, nil // a policy or a scan wakes us earlier
 	}
 	return 0, nil
 }

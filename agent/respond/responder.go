@@ -42,8 +42,8 @@ type Situation struct {
 	WipeDue bool
 	Why     string // the reasons, for the record
 	Posture []byte // JSON, for the hook
-	// Scanned is when the last whole scan of this process began; zero for none.
-	Scanned time.Time
+	// Scanned is when the last whole scan of this process began that alone comes to the same, by Boot; 0 for none.
+	Scanned time.Duration
 
 	Block, Wipe bool     // what the policy allows
 	Confirmed   []string // ids of wipes that it names
@@ -108,6 +108,7 @@ type Responder struct {
 
 	// Of Look alone.
 	looked  time.Duration // since boot: when it last looked at a wipe
+	told    time.Duration // since boot: when the wipe that waits was announced; 0 is by an earlier process
 	saved   time.Duration // Waited, as it was last saved
 	began   bool          // it has looked
 	ranHook time.Duration // since boot: when the hook last ran

@@ -182,14 +182,41 @@ func TestWipeConfirmedByASecondScan(t *testing.T) {
 	t.Parallel()
 	d := newDevice(t, "format: picket.responses/1\nwipe: {confirm: device, delay: 1h, folders: [/srv/x]}\n")
 	d.declare(fmt.Sprintf("format: picket.responses/1\nwipe: {confirm: device, delay: 1h, folders: [%s]}\n", d.work()))
-	d.s.Scanned = d.s.Now.Add(-time.Minute)
+	d.s.Scanned = d.s.Boot - time.Minute
 	d.after(0)
 	d.after(2 * time.Hour)
 	d.wantGone(false) // the scan is the one that called for it
-	d.s.Scanned = d.s.Now
+	d.s.Scanned = d.s.Boot
 	d.after(time.Minute)
 	d.wantGone(true)
 	d.wantTold("wipe-announced, wipe-confirmed by a second scan, wipe-begun, wipe-done")
+}
+
+// TestASecondScanAfterARestart has the device started anew: its scans come later, though less of time since boot.
+func TestASecondScanAfterARestart(t *testing.T) {
+	t.Parallel()
+	d := newDevice(t, "format: picket.responses/1\nwipe: {confirm: device, delay: 1h, folders: [/srv/x]}\n")
+	d.declare(fmt.Sprintf("format: picket.responses/1\nwipe: {confirm: device, delay: 1h, folders: [%s]}\n", d.work()))
+	d.s.Boot = 100 * time.Hour
+	d.s.Scanned = d.s.Boot - time.Minute
+	d.after(0)
+	id := d.id()
+	d.start()
+	d.s.Boot, d.s.Scanned = time.Minute, 0
+	d.after(0)
+	d.after(2 * time.Hour)
+	d.wantGone(false)
+	must(t, d.r.Cancel(d.s.Now, id, "anna", "x"))
+	d.s.Scanned = d.s.Boot - time.Minute
+	d.after(0) // another is announced, after that scan
+	d.after(2 * time.Hour)
+	d.wantGone(false)
+	d.start()
+	d.s.Boot, d.s.Scanned = time.Minute, time.Second
+	d.after(0)
+	d.after(time.Hour)
+	d.wantGone(true)
+	d.wantTold("wipe-announced, wipe-cancelled by anna, wipe-announced, wipe-confirmed by a second scan, wipe-begun, wipe-done")
 }
 
 func TestWipeIsCancelled(t *testing.T) {
@@ -357,7 +384,7 @@ func TestNothingIsDoneWithoutPolicyOrDeclaration(t *testing.T) {
 			d := newDevice(t, declared)
 			change(&d.s)
 			for range 100 {
-				d.s.Scanned = d.s.Now
+				d.s.Scanned = d.s.Boot
 				d.after(time.Hour)
 			}
 			d.wantGone(false)
