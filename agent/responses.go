@@ -210,7 +210,7 @@ func (d *daemon) situation() respond.Situation {
 	if s.Posture, err = json.Marshal(now); err != nil {
 		d.log.Debug("the posture for the hook", "error", err)
 	}
-	s.Keep = d.respond.keep(d.member.identity())
+	s.Keep = d.keepWay
 	return s
 }
 

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"picket/transport"
+	"picket/transport/tuf"
 )
 
 // lookupTime is how long all names together may take.
@@ -21,24 +24,41 @@ type keptPlaces struct {
 	known map[string][]netip.Addr
 }
 
-// keep gives what finds the addresses and ports of what the agent must reach: the hook never
-// blocks those, so that a device which is put right gets back in.
-func (r *responding) keep(id *identity) func(context.Context) ([]string, error) {
-	if id == nil {
-		return nil
+// keepWay gives the addresses and ports of what the agent must reach: the hook never blocks those,
+// so that a device which is put right gets back in. It is an error where that is not known.
+func (d *daemon) keepWay(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTime)
+	defer cancel()
+	if err := d.member.broken(); err != nil {
+		return nil, fmt.Errorf("nothing is blocked while the enrolment cannot be used: %w", err)
 	}
-	return func(ctx context.Context) ([]string, error) {
+	pinned, err := tuf.Trust(updatesDir(d.set.Load().local))
+	if err != nil {
+		return nil, fmt.Errorf("nothing is blocked while it is not known where updates come from: %w", err)
+	}
+	id := d.member.identity()
+	var out []string
+	if id != nil {
 		o, err := id.Upstream.options()
 		if err != nil {
 			return nil, err
 		}
-		return r.places.find(ctx, id.Upstream.places(), o.Lookup)
+		if out, err = d.respond.places.find(ctx, id.Upstream.places(), o.Lookup); err != nil {
+			return nil, err
+		}
 	}
+	if pinned == nil || pinned.Enrolled || id != nil && id.Upstream.Updates != nil {
+		return out, nil
+	}
+	at, web := webPlace(pinned.From)
+	if !web { // a folder
+		return out, nil
+	}
+	more, err := d.respond.places.find(ctx, []string{at}, transport.Options{}.Lookup) // as updatesSource has it: not through the enrolment's proxy
+	return append(out, more...), err
 }
 
 func (k *keptPlaces) find(ctx context.Context, places []string, lookup func(context.Context, string) ([]netip.Addr, error)) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTime)
-	defer cancel()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var out []string
@@ -85,15 +105,22 @@ func (u *upstream) places() (out []string) {
 		urls = []string{u.Proxy}
 	}
 	for _, text := range urls {
-		at, err := url.Parse(text)
-		if err != nil {
-			continue // refused at enrolment
+		if at, web := webPlace(text); web { // what is not was refused at enrolment
+			out = append(out, at)
 		}
-		port := at.Port()
-		if port == "" {
-			port = map[string]string{"http": "80", "https": "443"}[at.Scheme]
-		}
-		out = append(out, net.JoinHostPort(at.Hostname(), port))
 	}
 	return out
+}
+
+// webPlace is the host:port of a web address; false for what is none.
+func webPlace(address string) (string, bool) {
+	at, err := url.Parse(address)
+	if err != nil || at.Scheme != "http" && at.Scheme != "https" {
+		return "", false
+	}
+	port := at.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[at.Scheme]
+	}
+	return net.JoinHostPort(at.Hostname(), port), true
 }

@@ -18,6 +18,7 @@ import (
 
 	"picket/agent/respond"
 	"picket/scanner/report"
+	"picket/transport/tuf"
 )
 
 const respondingPolicy = "format: picket.policy/1\nversion: %q\nposture: {max_level: low, block_after: 2h, wipe_after: 3h}\nresponses: {block: true, wipe: true%s}\n"
@@ -306,6 +307,89 @@ func TestKeptPlaces(t *testing.T) {
 	if got := u.places(); got[len(got)-1] != "proxy.example.org:3128" || len(got) != 3 {
 		t.Errorf("behind a proxy: %q", got)
 	}
+}
+
+// TestUpdatesOfAPinnedRootAreKept has updates come from where no enrolment names.
+func TestUpdatesOfAPinnedRootAreKept(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, smallSystem(t, 1))
+	f := newFleet(t)
+	f.publish(nil, fmt.Sprintf(respondingPolicy, "1", ""))
+	root, err := os.ReadFile(filepath.Join(f.Dir, "1.root.json"))
+	f.must(err)
+	d, err := newDaemon(b.machine)
+	f.must(err)
+	wants := func(when string, want ...string) {
+		t.Helper()
+		if got, err := d.keepWay(t.Context()); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, %v", when, got, err)
+		}
+	}
+	wants("nobody's updates")
+	pin := func(from string, enrolled bool) {
+		t.Helper()
+		f.must(errors.Join(os.MkdirAll(b.config.StateDir, 0o700), tuf.Pin(updatesDir(b.config), root, from, enrolled, time.Now())))
+	}
+	pin(f.Dir, false)
+	wants("from a folder")
+	pin("file://"+f.Dir, false)
+	wants("from a file address")
+	pin("https://192.0.2.7:8443/updates", false)
+	wants("not enrolled", "192.0.2.7:8443")
+	up := upstream{CA: caPlace{URL: "https://192.0.2.1:9000"}, Resolvers: []string{"192.0.2.53"}, Proxy: "http://192.0.2.3:3128"}
+	d.member.current.Store(&identity{enrolment: enrolment{Upstream: up}})
+	wants("beside an enrolment, and not through its proxy", "192.0.2.53:53", "192.0.2.3:3128", "192.0.2.7:8443")
+	up.Updates = &updates{URL: "https://192.0.2.8/updates"}
+	d.member.current.Store(&identity{enrolment: enrolment{Upstream: up}})
+	wants("the enrolment's instead", "192.0.2.53:53", "192.0.2.3:3128")
+	d.member.current.Store(nil)
+	pin("https://192.0.2.7:8443/updates", true)
+	wants("of an enrolment that is gone")
+	f.must(os.WriteFile(filepath.Join(updatesDir(b.config), "pinned.json"), []byte("{"), 0o600))
+	if got, err := d.keepWay(t.Context()); err == nil {
+		t.Errorf("%q where it cannot be read whose updates are trusted", got)
+	}
+}
+
+// TestNothingIsBlockedWhileTheEnrolmentCannotBeUsed has a record at the start that does not say what must be reached.
+func TestNothingIsBlockedWhileTheEnrolmentCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	root := smallSystem(t, 3)
+	replace(t, root, "/etc/shadow", "root::19000:0:99999:7:::\n")
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, root)
+		dir := b.declareResponses(t)
+		f := newFleet(t)
+		f.publish(nil, fmt.Sprintf(respondingPolicy, "1", ""))
+		f.trust(b.config)
+		from, err := updatesSource(b.config, time.Now)
+		f.must(err)
+		_, err = fetchUpdates(t.Context(), b.config, from, time.Now)
+		f.must(err)
+		record := filepath.Join(b.config.StateDir, enrolmentName)
+		f.must(os.WriteFile(record, []byte(`{"version":1,`), 0o600))
+		d, stop := b.startResponding(t)
+		hooked := func() string {
+			b, _ := os.ReadFile(filepath.Join(dir, "hooked"))
+			return string(b)
+		}
+		time.Sleep(4 * time.Hour)
+		synctest.Wait()
+		says := func(w Warning) bool {
+			return w.Code == warnResponse && strings.Contains(w.Text, "nothing is blocked while the enrolment cannot be used")
+		}
+		if got := hooked(); d.postureNow().State != accessBlocked || !strings.HasPrefix(got, "warned") || strings.Contains(got, "blocked") || !slices.ContainsFunc(d.warn.all(), says) {
+			t.Errorf("access %s, the hook was told %q, warnings %+v", d.postureNow().State, got, d.warn.all())
+		}
+		f.must(os.Remove(record))
+		d.member.poll()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := hooked(); !strings.Contains(got, "blocked") {
+			t.Errorf("not enrolled: the hook was told %q, warnings %+v", got, d.warn.all())
+		}
+		f.must(stop())
+	})
 }
 
 // TestUninstallingOpensAccess has an agent gone that had access blocked.
