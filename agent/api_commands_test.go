@@ -122,7 +122,7 @@ func TestEventsFollowEndsWell(t *testing.T) {
 	root.SetOut(&out)
 	done := make(chan error, 1)
 	go func() { done <- root.ExecuteContext(ctx) }()
-	waitFor(t, func() bool { return f.feed.followers() == 1 })
+	eventually(t, "a follower", func() bool { return f.feed.followers() == 1 })
 	stop()
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -104,7 +104,7 @@ func (s *apiServer) admit(ctx context.Context, c *net.UnixConn, open *sync.WaitG
 	}
 	if err != nil {
 		// What is so short always fits into an empty socket buffer.
-		c.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		c.SetWriteDeadline(time.Now().Add(time.Second))
 		writeLine(c, apiLine{V: apiVersion, Error: asAPIError(err)})
 		c.Close()
 		return

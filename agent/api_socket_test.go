@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -48,7 +47,7 @@ func asUser(t *testing.T, uid, gid int, groups []uint32, f func()) {
 func TestAPIOtherUsers(t *testing.T) {
 	const nobody, group = 65534, 54321
 	f := newFakeAgent()
-	path, server := serveAPI(t, f, strconv.Itoa(group), func(l *apiLimits) { l.Request = time.Minute })
+	path, server := serveAPI(t, f, strconv.Itoa(group), nil)
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil || st.Mode&0o777 != 0o660 || st.Gid != group {
 		t.Fatalf("%v, mode %04o, group %d", err, st.Mode, st.Gid)
@@ -102,11 +101,7 @@ func TestAPIOtherUsers(t *testing.T) {
 	for _, c := range held {
 		c.Close()
 	}
-	waitFor(t, func() bool {
-		server.mu.Lock()
-		defer server.mu.Unlock()
-		return server.conns == 0 && server.readers == 0
-	})
+	server.rests(t)
 }
 
 func manyGroups(last uint32) (out []uint32) {

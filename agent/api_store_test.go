@@ -49,9 +49,9 @@ func TestAPIOverTheStore(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		goleak.VerifyNone(t, before)
+		verifyNone(t, before)
 	})
-	waitFor(t, func() bool { _, _, err := ask(t, path, apiRequest{Op: "status"}); return err == nil })
+	eventually(t, "an answer", func() bool { _, _, err := ask(t, path, apiRequest{Op: "status"}); return err == nil })
 
 	if _, _, err := ask(t, path, apiRequest{Op: "ignore", Key: "CFG-002", For: "1d", Why: "bench"}); err != nil {
 		t.Fatal(err)

@@ -124,8 +124,9 @@ func (f *fakeAgent) deps() apiDeps {
 	}
 }
 
-// serveAPI runs a server until the test ends, which it does with no goroutine left. The tests that
-// use it run one after the other: what others leave would be counted.
+// serveAPI runs a server until the test ends, which it does with no goroutine left. What is not the
+// point of a test has all the time that a busy machine needs. The tests that use it run one after the
+// other: what others leave would be counted.
 func serveAPI(t *testing.T, f *fakeAgent, group string, change func(*apiLimits)) (path string, server *apiServer) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
@@ -135,6 +136,7 @@ func serveAPI(t *testing.T, f *fakeAgent, group string, change func(*apiLimits))
 		t.Fatal(err)
 	}
 	limits := defaultLimits()
+	limits.Request, limits.Write, limits.Answer = patience, patience, patience
 	if change != nil {
 		change(&limits)
 	}
@@ -150,7 +152,7 @@ func serveAPI(t *testing.T, f *fakeAgent, group string, change func(*apiLimits))
 		if _, err := os.Lstat(path); err == nil {
 			t.Error("the socket is left behind")
 		}
-		goleak.VerifyNone(t, before)
+		verifyNone(t, before)
 	})
 	return path, server
 }
@@ -297,7 +299,7 @@ func TestAPIFollow(t *testing.T) {
 			return nil
 		}, nil)
 	}()
-	waitFor(t, func() bool { return f.feed.followers() == 1 })
+	eventually(t, "a follower", func() bool { return f.feed.followers() == 1 })
 	for _, body := range []string{`{"a":"<>&\u2028"}`, `{"b":1.0}`} {
 		f.feed.publish([]byte(body))
 		if g := <-got; g != body {
@@ -308,8 +310,8 @@ func TestAPIFollow(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	waitFor(t, func() bool { return f.feed.followers() == 0 })
-	waitFor(t, func() bool { server.mu.Lock(); defer server.mu.Unlock(); return server.conns == 0 })
+	eventually(t, "no follower", func() bool { return f.feed.followers() == 0 })
+	server.rests(t)
 }
 
 func TestAPIRescanEndsWithItsClient(t *testing.T) {
@@ -341,6 +343,8 @@ func TestAPIRescanFails(t *testing.T) {
 	if _, _, err := ask(t, path, apiRequest{Op: "rescan", Wait: true}); codeOf(err) != codeTimeout || !strings.Contains(err.Error(), "goes on") {
 		t.Error(err)
 	}
+	f = newFakeAgent()
+	path, _ = serveAPI(t, f, "", nil)
 	f.rescan = func(context.Context, bool) (scanSummary, error) { return scanSummary{}, errors.New("no device") }
 	for _, wait := range []bool{true, false} {
 		if _, _, err := ask(t, path, apiRequest{Op: "rescan", Wait: wait}); codeOf(err) != codeFailed || !strings.Contains(err.Error(), "no device") {

@@ -279,14 +279,8 @@ func copyOfSelf(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(exe)
-	if err != nil {
-		t.Fatal(err)
-	}
 	name := filepath.Join(openToAll(t), "picket.test")
-	if err := os.WriteFile(name, b, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	copyProgram(t, exe, name)
 	return name
 }
 

@@ -369,9 +369,7 @@ func TestAndroidNotices(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	cmd := filepath.Join(dir, "cmd")
-	if err := os.WriteFile(cmd, []byte("#!/bin/sh\nprintf '%s\\n' \"$@\" >"+dir+"/args\n[ ! -e "+dir+"/no ] || { echo 'not allowed'; exit 1; }\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, cmd, []byte("#!/bin/sh\nprintf '%s\\n' \"$@\" >"+dir+"/args\n[ ! -e "+dir+"/no ] || { echo 'not allowed'; exit 1; }\n"))
 	n := notice{Key: "abc", Title: "$(touch " + dir + "/owned)", Subject: brief(hostile)}
 	if err := postAndroid(t.Context(), cmd, "nl", n); err != nil {
 		t.Fatal(err)

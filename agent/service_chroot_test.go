@@ -15,7 +15,7 @@ import (
 // folders for all else. What runs in it ends with the story.
 type serviceRoot struct{ dir string }
 
-// buildService builds the command and a stand-in for the agent it runs, both static.
+// buildService gives the command and a stand-in for the agent it runs, where a root of its own can be had.
 func buildService(t *testing.T) (dir string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -24,15 +24,7 @@ func buildService(t *testing.T) (dir string) {
 	if out, err := exec.Command("unshare", "-m", "-p", "-f", "true").CombinedOutput(); err != nil {
 		t.Skipf("no namespaces of its own here: %v: %s", err, out)
 	}
-	dir = t.TempDir()
-	for name, pkg := range map[string]string{"picket": "picket", "standin": "../packaging/testdata/standin"} {
-		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, name), pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go build %s: %v: %s", pkg, err, out)
-		}
-	}
-	return dir
+	return builtPrograms(t)
 }
 
 // inNamespaces runs a script as the first process of its own mounts and processes.
@@ -54,9 +46,7 @@ func newServiceRoot(t *testing.T, built string, tools map[string]string) service
 	}
 	r.must(t, os.Symlink("../run", filepath.Join(r.dir, "var/run")))
 	for _, name := range []string{"picket", "standin"} {
-		b, err := os.ReadFile(filepath.Join(built, name))
-		r.must(t, err)
-		r.must(t, os.WriteFile(filepath.Join(r.dir, "opt/picket", name), b, 0o755))
+		copyProgram(t, filepath.Join(built, name), filepath.Join(r.dir, "opt/picket", name))
 	}
 	for name, text := range tools {
 		r.write(t, name, text)
@@ -75,7 +65,7 @@ func (r serviceRoot) write(t *testing.T, name, text string) {
 	t.Helper()
 	path := filepath.Join(r.dir, name)
 	r.must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	r.must(t, os.WriteFile(path, []byte(text), 0o755))
+	writeProgram(t, path, []byte(text))
 }
 
 // story runs lines of shell and gives what they print. `picket` is the command under test; the

@@ -138,8 +138,9 @@ func TestSinkHalvesItsLimitAndGrowsAgain(t *testing.T) {
 		t.Errorf("it did not remember its limit: %v", sizes)
 	}
 	most = batchBytes
+	more := events(0, 10, 10)
 	for range 10 * growAfter {
-		u.Send(t.Context(), events(0, 100, 1000))
+		u.Send(t.Context(), more)
 	}
 	if u.limit != batchBytes {
 		t.Errorf("the limit stays at %d", u.limit)

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -99,13 +100,14 @@ func serverTLS(change func(c *otelServer, conf *tls.Config)) func(*otelServer) {
 	}
 }
 
-func bomb() []byte {
+// bomb is made once, and only where it is thrown.
+var bomb = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	z.Write(make([]byte, 16<<20))
 	z.Close()
 	return b.Bytes()
-}
+})
 
 const quarter = 15 * time.Minute
 
@@ -188,7 +190,7 @@ func toxins(t testing.TB, flooded *atomic.Int64) []toxin {
 		{name: "a captive portal", make: answers("text/html", []byte("<html>Sign in</html>")), code: warnUpstreamUnfit, text: "no OTLP", least: quarter, most: long},
 		{name: "JSON", make: answers("application/json", []byte("{}")), code: warnUpstreamUnfit, text: "no OTLP", least: quarter, most: long},
 		{name: "no protobuf", make: answers("application/x-protobuf", []byte("<html>Sign in</html>")), code: warnUpstreamUnfit, text: "wire type", least: quarter, most: long},
-		{name: "a gzip bomb", make: answers("application/x-protobuf", bomb(), "Content-Encoding: gzip"), code: warnUpstreamUnfit, text: "compressed", least: quarter, most: long},
+		{name: "a gzip bomb", make: func(c *otelServer) { answers("application/x-protobuf", bomb(), "Content-Encoding: gzip")(c) }, code: warnUpstreamUnfit, text: "compressed", least: quarter, most: long},
 		{name: "202", make: status(202), code: warnUpstreamUnfit, text: "202", least: quarter, most: long},
 		{name: "404", make: status(404), code: warnUpstreamUnfit, text: "404", least: quarter, most: long},
 		{name: "500", make: status(500), code: warnUpstreamUnfit, text: "500", least: quarter, most: long},

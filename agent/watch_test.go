@@ -16,10 +16,13 @@ import (
 	"picket/scanner/facts"
 )
 
+// patience bounds all waiting for what has to come: it is for what hangs, not for what is slow.
+const patience = 5 * time.Minute
+
 // eventually waits until something holds; how long that takes is the machine's.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s did not come about", what)
 		}
