@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
+	"picket/packaging/upstream/program"
 	"picket/scanner"
 	"picket/transport/stepca/fakeca"
 )
@@ -62,11 +62,7 @@ func newGuarded(t *testing.T) *guarded {
 	g.stop = sync.OnceFunc(func() { cancel(); <-done })
 	t.Cleanup(g.stop)
 	eventually(t, "the socket", func() bool { _, err := os.Stat(g.config.Socket); return err == nil })
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.command = g.file("picket", fmt.Sprintf("#!/bin/sh\nPICKET_TEST_COMMAND=1 exec %s \"$@\" --socket %s\n", self, g.config.Socket), 0o755)
+	g.command = g.file("picket", fmt.Sprintf("#!/bin/sh\nexec %s/picket \"$@\" --socket %s\n", builtPrograms(t), g.config.Socket), 0o755)
 	return g
 }
 
@@ -74,10 +70,11 @@ func (g *guarded) file(name, text string, mode os.FileMode) string {
 	g.t.Helper()
 	name = filepath.Join(g.dir, name)
 	err := os.MkdirAll(filepath.Dir(name), 0o755)
-	if err == nil {
-		err = os.WriteFile(name, []byte(text), mode)
-	}
 	if err != nil {
+		g.t.Fatal(err)
+	}
+	writeProgram(g.t, name, []byte(text))
+	if err := os.Chmod(name, mode); err != nil {
 		g.t.Fatal(err)
 	}
 	return name
@@ -106,35 +103,6 @@ func (g *guarded) become(shadow string, want scanner.Level, state string) {
 	if p := g.d.postureNow(); p.Level != want || p.State != state {
 		g.t.Fatalf("the device is %+v\n%s", p, g.log)
 	}
-}
-
-// run starts a server that lives as long as the test, or until it is stopped.
-func (g *guarded) run(what, address string, cmd *exec.Cmd) (stop func()) {
-	g.t.Helper()
-	var said lockedBuffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		g.t.Fatal(err)
-	}
-	stop = sync.OnceFunc(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with its workers, who hold what it writes to
-		cmd.Wait()
-	})
-	g.t.Cleanup(func() {
-		stop()
-		if g.t.Failed() {
-			g.t.Logf("%s: %s", what, said.String())
-		}
-	})
-	eventually(g.t, what, func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	return stop
 }
 
 // needs skips where programs, or the right to a mount namespace of one's own, are missing.
@@ -246,18 +214,18 @@ func (g *guarded) sshd(name, more string) door {
 			g.t.Fatalf("ssh-keygen: %v %s", err, out)
 		}
 	}
-	address := freeAddress(g.t)
+	address := program.Address(g.t)
 	_, port, _ := net.SplitHostPort(address)
 	config := filepath.Join(dir, "config")
 	text := fmt.Sprintf("ListenAddress %s\nHostKey %s/host\nPidFile none\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nAuthorizedKeysFile %s/own.pub\n%s", address, dir, dir, more)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		g.t.Fatal(err)
 	}
-	program, err := exec.LookPath("sshd")
+	sshd, err := exec.LookPath("sshd")
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	g.run(name, address, g.apart("", program, "-D", "-e", "-f", config))
+	program.Run(g.t, address, func() *exec.Cmd { return g.apart("", sshd, "-D", "-e", "-f", config) })
 	return door{name, func() (bool, string) {
 		out, err := exec.Command("ssh", "-F", "none", "-p", port, "-i", filepath.Join(dir, "own"), "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes",
 			"root@127.0.0.1", "echo in; echo $((6*7))").CombinedOutput()

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"picket/packaging/upstream/program"
 	"picket/transport/stepca"
 )
 
@@ -37,17 +38,13 @@ func (g *guarded) gateway() (verifier, service, front string, roots *x509.CertPo
 	g.file("server.pem", cert+key, 0o600)
 	g.file("devices.pem", string(stepca.EncodeChain(g.ca.Root, g.id.chain[1])), 0o644)
 	root := g.file("root.pem", string(stepca.EncodeChain(g.ca.Root)), 0o644)
-	verifier = freeAddress(g.t)
-	self, err := os.Executable()
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	cmd := exec.Command(self, "posture", "serve", "--listen", verifier, "--roots", root, "--audience", testAudience, "--device-header", "X-Device-CN")
-	cmd.Env = append(os.Environ(), "PICKET_TEST_COMMAND=1")
-	g.deaf = g.run("picket posture serve", verifier, cmd)
+	verifier = program.Address(g.t)
+	g.deaf = program.Run(g.t, verifier, func() *exec.Cmd {
+		return exec.Command(filepath.Join(builtPrograms(g.t), "picket"), "posture", "serve", "--listen", verifier, "--roots", root, "--audience", testAudience, "--device-header", "X-Device-CN")
+	}).Kill
 	roots = x509.NewCertPool()
 	roots.AddCert(tlsServer.Certificate())
-	return verifier, behind.Listener.Addr().String(), freeAddress(g.t), roots
+	return verifier, behind.Listener.Addr().String(), program.Address(g.t), roots
 }
 
 // web is a client with a device's certificate.
@@ -62,7 +59,7 @@ func (g *guarded) web(front string, roots *x509.CertPool, id *identity) *web {
 	if id != nil {
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return id.certificate() }
 	}
-	w := &web{g.t, "https://" + front + "/", &http.Client{Transport: &http.Transport{TLSClientConfig: c}, Timeout: 30 * time.Second}}
+	w := &web{g.t, "https://" + front + "/", &http.Client{Transport: &http.Transport{TLSClientConfig: c}, Timeout: patience}}
 	g.t.Cleanup(w.client.CloseIdleConnections)
 	return w
 }
@@ -145,7 +142,7 @@ func TestDoorOfNginx(t *testing.T) {
 	g.file("picket.conf", g.recipe("nginx/picket.conf", "listen 8443", "listen "+front, "127.0.0.1:8470", verifier, "127.0.0.1:8080", service, "/etc/picket-gate", g.dir), 0o644)
 	config := g.file("nginx.conf", "daemon off;\nworker_processes 1;\npid "+g.dir+"/nginx.pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\nclient_body_temp_path "+g.dir+"/t1;\nproxy_temp_path "+g.dir+"/t2;\nfastcgi_temp_path "+g.dir+
 		"/t3;\nuwsgi_temp_path "+g.dir+"/t4;\nscgi_temp_path "+g.dir+"/t5;\ninclude picket.conf;\n}\n", 0o644)
-	g.run("nginx", front, exec.Command("nginx", "-p", g.dir, "-e", "stderr", "-c", config))
+	program.Run(t, front, func() *exec.Cmd { return exec.Command("nginx", "-p", g.dir, "-e", "stderr", "-c", config) })
 	g.webDoor("nginx", front, roots)
 }
 
@@ -154,8 +151,10 @@ func TestDoorOfHAProxy(t *testing.T) {
 	needs(t, "haproxy")
 	g := newGuarded(t)
 	verifier, service, front, roots := g.gateway()
-	cmd := exec.Command("haproxy", "-db", "-f", "../packaging/posture/haproxy/haproxy.cfg")
-	cmd.Env = append(os.Environ(), "CERTS="+g.dir, "LUA=../packaging/posture/haproxy/picket.lua", "LISTEN="+front, "SERVICE="+service, "VERIFIER="+verifier)
-	g.run("haproxy", front, cmd)
+	program.Run(t, front, func() *exec.Cmd {
+		cmd := exec.Command("haproxy", "-db", "-f", "../packaging/posture/haproxy/haproxy.cfg")
+		cmd.Env = append(os.Environ(), "CERTS="+g.dir, "LUA=../packaging/posture/haproxy/picket.lua", "LISTEN="+front, "SERVICE="+service, "VERIFIER="+verifier)
+		return cmd
+	})
 	g.webDoor("haproxy", front, roots)
 }

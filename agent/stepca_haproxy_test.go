@@ -3,17 +3,16 @@ package agent
 import (
 	"crypto/x509"
 	"encoding/pem"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"picket/packaging/upstream/program"
 	"picket/transport"
 	"picket/transport/stepca"
 )
@@ -22,7 +21,7 @@ import (
 // revocation list, lets an enrolled device in and a revoked one not, and says who it is.
 func TestRevokedDeviceIsRefused(t *testing.T) {
 	t.Parallel()
-	program, err := exec.LookPath("haproxy")
+	haproxy, err := exec.LookPath("haproxy")
 	if err != nil {
 		t.Skip("haproxy is not here (Debian's package haproxy)")
 	}
@@ -34,7 +33,7 @@ func TestRevokedDeviceIsRefused(t *testing.T) {
 	}))
 	defer behind.Close()
 	e := enroller{dir: filepath.Join(t.TempDir(), "state"), now: time.Now}
-	dir, entry := t.TempDir(), freeAddress(t)
+	dir, entry := t.TempDir(), program.Address(t)
 	front := httptest.NewTLSServer(nil) // for its certificate
 	defer front.Close()
 	order := ca.order()
@@ -50,30 +49,11 @@ func TestRevokedDeviceIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	haproxy := func() (stop func()) {
-		var said lockedBuffer
-		cmd := exec.Command(program, "-db", "-f", "../packaging/upstream/haproxy/haproxy.cfg")
+	proxy := program.Run(t, entry, func() *exec.Cmd {
+		cmd := exec.Command(haproxy, "-db", "-f", "../packaging/upstream/haproxy/haproxy.cfg")
 		cmd.Env = append(os.Environ(), "CERTS="+dir, "RUN="+dir, "LISTEN="+entry, "COLLECTOR="+behind.Listener.Addr().String())
-		cmd.Stdout, cmd.Stderr = &said, &said
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "haproxy", func() bool {
-			c, err := net.Dial("tcp", entry)
-			if err == nil {
-				c.Close()
-			}
-			return err == nil
-		})
-		return func() {
-			cmd.Process.Kill()
-			cmd.Wait()
-			if t.Failed() {
-				t.Logf("haproxy: %s", said.String())
-			}
-		}
-	}
+		return cmd
+	})
 	send := func(id *identity) transport.Answer {
 		x, err := id.exporter(clock{wall: time.Now})
 		if err != nil {
@@ -82,21 +62,19 @@ func TestRevokedDeviceIsRefused(t *testing.T) {
 		defer x.Close()
 		return x.Send(t.Context(), []transport.Record{{UID: "1", Body: []byte("{}")}})
 	}
-	stop := haproxy()
 	if a := send(id); a.Verdict != transport.Taken {
 		t.Errorf("an enrolled device: %v, %v", a.Verdict, a.Err)
 	} else if name := <-names; name != testDevice {
 		t.Errorf("the device is %q", name)
 	}
-	stop()
+	proxy.Kill()
 	if err := e.revoke(t.Context(), id, "stolen"); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "crl.pem"), ca.lists(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	stop = haproxy()
-	defer func() { stop() }()
+	proxy.Start()
 	if a := send(id); a.Verdict != transport.Denied {
 		t.Errorf("a revoked device: %v, %v", a.Verdict, a.Err)
 	}
@@ -119,14 +97,4 @@ func serverPEM(t *testing.T, s *httptest.Server) []byte {
 		t.Fatal(err)
 	}
 	return append(stepca.EncodeChain(s.Certificate()), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})...)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -14,17 +14,16 @@ import (
 	"errors"
 	"io"
 	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"picket/packaging/upstream/program"
 	"picket/transport"
 	"picket/transport/stepca"
 	"picket/transport/stepca/fakeca"
@@ -104,7 +103,7 @@ func authorities(t *testing.T, dir string) *x509.Certificate {
 // elsewhere: places, addresses, keys. life is how long a certificate lasts; 0 is the file's.
 func startStepCA(t *testing.T, life string) *realCA {
 	t.Helper()
-	program, dir := stepCATool(t), t.TempDir()
+	stepCA, dir := stepCATool(t), t.TempDir()
 	root := authorities(t, dir)
 	sum := sha256.Sum256(root.Raw)
 	ca := &realCA{t: t, root: root, fingerprint: hex.EncodeToString(sum[:])}
@@ -112,39 +111,16 @@ func startStepCA(t *testing.T, life string) *realCA {
 	if ca.provisioner, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := program.Address(t)
 	ca.url = "https://" + address
 	ca.configure(dir, address, life)
-	cmd := exec.Command(program, filepath.Join(dir, "ca.json"))
-	cmd.Env = append(os.Environ(), "STEPPATH="+dir)
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close()
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			t.Logf("step-ca: %s", text)
-		}
+	program.Run(t, address, func() *exec.Cmd {
+		cmd := exec.Command(stepCA, filepath.Join(dir, "ca.json"))
+		cmd.Env = append(os.Environ(), "STEPPATH="+dir)
+		return cmd
 	})
-	for range 200 {
-		if c, err := net.Dial("tcp", address); err == nil {
-			c.Close()
-			time.Sleep(1100 * time.Millisecond) // a token must be of a later second than the start of the CA
-			return ca
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatal("step-ca does not listen")
-	return nil
+	time.Sleep(1100 * time.Millisecond) // a token must be of a later second than the start of the CA
+	return ca
 }
 
 func (ca *realCA) configure(dir, address, life string) {
@@ -341,33 +317,14 @@ func TestStepCAKeys(t *testing.T) {
 // startTPM runs an emulator of a TPM 2.0.
 func startTPM(t *testing.T) string {
 	t.Helper()
-	program, err := exec.LookPath("swtpm")
+	swtpm, err := exec.LookPath("swtpm")
 	if err != nil {
 		t.Skip("swtpm is not here (Debian's package swtpm)")
 	}
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "tpm")
-	cmd := exec.Command(program, "socket", "--tpm2", "--tpmstate", "dir="+dir, "--server", "type=unixio,path="+socket, "--flags", "not-need-init,startup-clear")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	var said lockedBuffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			t.Logf("swtpm: %s", said.String())
-		}
+	program.Run(t, socket, func() *exec.Cmd {
+		return exec.Command(swtpm, "socket", "--tpm2", "--tpmstate", "dir="+dir, "--server", "type=unixio,path="+socket, "--flags", "not-need-init,startup-clear")
 	})
-	for range 200 {
-		if c, err := net.Dial("unix", socket); err == nil {
-			c.Close()
-			return "tpm:" + socket
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Fatal("swtpm does not listen")
-	return ""
+	return "tpm:" + socket
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"picket/agent/page/chromium"
+	"picket/packaging/upstream/program"
 	"picket/transport/tuf"
 )
 
@@ -50,11 +51,11 @@ func startAgent(t *testing.T, files []txtarFile, prepare func(root string)) *age
 	for name, content := range map[string]string{"/etc/picket/config.yaml": agentConfig, "/run/.keep": "", "/var/log/picket/.keep": "", "/var/lib/picket/.keep": ""} {
 		replace(t, p.root, name, content)
 	}
-	program := filepath.Join(p.root, "usr/local/bin/picket")
-	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
+	picket := filepath.Join(p.root, "usr/local/bin/picket")
+	if err := os.MkdirAll(filepath.Dir(picket), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	copyProgram(t, filepath.Join(builtPrograms(t), "picket"), program)
+	copyProgram(t, filepath.Join(builtPrograms(t), "picket"), picket)
 	if prepare != nil {
 		prepare(p.root)
 	}
@@ -65,7 +66,7 @@ func startAgent(t *testing.T, files []txtarFile, prepare func(root string)) *age
 	}
 	cmd := p.picket("run", "--config", "/etc/picket/config.yaml")
 	cmd.Stderr = log
-	if err := cmd.Start(); err != nil {
+	if err := program.StartWithUs(cmd); err != nil {
 		t.Fatal(err)
 	}
 	p.gone = make(chan error, 1)
@@ -88,13 +89,13 @@ func startAgent(t *testing.T, files []txtarFile, prepare func(root string)) *age
 func (p *agentProcess) picket(args ...string) *exec.Cmd {
 	cmd := exec.Command("/usr/local/bin/picket", args...)
 	cmd.Path, cmd.Dir, cmd.Env = "/usr/local/bin/picket", "/", []string{"PATH=/usr/local/bin:/usr/bin"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: p.root, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: p.root}
 	return cmd
 }
 
 func (p *agentProcess) await(what string, holds func() bool) {
 	p.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); !holds(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) || len(p.gone) > 0 {
 			p.t.Fatalf("%s does not come: %s", what, read(p.t, p.log))
 		}

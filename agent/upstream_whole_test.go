@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -12,50 +11,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"picket/packaging/upstream/program"
 	"picket/transport/stepca"
 )
-
-// upstreamProgram is a program of packaging/upstream that runs, and can be killed and started again.
-type upstreamProgram struct {
-	t             *testing.T
-	name, address string
-	args, env     []string
-	said          lockedBuffer
-	cmd           *exec.Cmd
-}
-
-func (p *upstreamProgram) start() {
-	p.t.Helper()
-	p.cmd = exec.Command(p.name, p.args...)
-	p.cmd.Env = append(os.Environ(), p.env...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.said, &p.said
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	eventually(p.t, filepath.Base(p.name), func() bool {
-		c, err := net.Dial("tcp", p.address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-}
-
-func (p *upstreamProgram) kill() {
-	p.cmd.Process.Kill()
-	p.cmd.Wait()
-}
-
-// end lets it save what it has.
-func (p *upstreamProgram) end() {
-	p.cmd.Process.Signal(syscall.SIGTERM)
-	p.cmd.Wait()
-}
 
 func upstreamTool(t *testing.T, name string) string {
 	t.Helper()
@@ -100,18 +61,14 @@ func TestWholeUpstream(t *testing.T) {
 	logs, otelcol := upstreamTool(t, "victoria-logs"), upstreamTool(t, "otelcol")
 	ca := startStepCA(t, "")
 	dir := t.TempDir()
-	run := func(address string, env []string, name string, args ...string) *upstreamProgram {
-		p := &upstreamProgram{t: t, name: name, address: address, args: args, env: env}
-		p.start()
-		t.Cleanup(func() {
-			p.kill()
-			if t.Failed() {
-				t.Logf("%s: %.4000s", name, p.said.String())
-			}
+	run := func(address string, env []string, name string, args ...string) *program.Program {
+		return program.Run(t, address, func() *exec.Cmd {
+			cmd := exec.Command(name, args...)
+			cmd.Env = append(os.Environ(), env...)
+			return cmd
 		})
-		return p
 	}
-	store, collector, entry := freeAddress(t), freeAddress(t), freeAddress(t)
+	store, collector, entry := program.Address(t), program.Address(t), program.Address(t)
 	engine := run(store, nil, logs, "-storageDataPath="+filepath.Join(dir, "logs"), "-httpListenAddr="+store, "-retentionPeriod=2y", "-futureRetention=1y", "-inmemoryDataFlushInterval=1s", "-loggerLevel=WARN")
 	run(collector, []string{"PICKET_COLLECTOR=" + collector, "PICKET_VICTORIALOGS=http://" + store}, otelcol, "--config", "../packaging/upstream/collector/victorialogs.yaml")
 
@@ -154,7 +111,7 @@ func TestWholeUpstream(t *testing.T) {
 		return d.summary.Load() != nil && d.status().Outbox.Events == 0
 	})
 
-	engine.end() // a kill would lose what it has in memory alone, which packaging/upstream tests
+	engine.End() // a kill would lose what it has in memory alone, which packaging/upstream tests
 	replace(t, b.root, "/var/lib/dpkg/status", stanza("pkg0", "2.0-1")+stanza("new", "1.0-1"))
 	if _, err := d.rescan(t.Context(), true); err != nil {
 		t.Fatal(err)
@@ -169,7 +126,7 @@ func TestWholeUpstream(t *testing.T) {
 		}
 		return false
 	})
-	engine.start()
+	engine.Start()
 	before := d.member.identity().leaf().SerialNumber
 	if err := d.member.renewNow(t.Context()); err != nil {
 		t.Errorf("renewing: %v", err)

@@ -5,10 +5,11 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"picket/packaging/upstream/program"
 )
 
 // With Kafka behind the Collector a batch is acknowledged when the broker has it. While there is no broker the Collector
@@ -16,7 +17,7 @@ import (
 func TestKafka(t *testing.T) {
 	t.Parallel()
 	trial, otelcol := tool(t, "kafka-trial"), tool(t, "otelcol")
-	broker, collector := address(t), address(t)
+	broker, collector := program.Address(t), program.Address(t)
 	kafka := run(t, broker, nil, trial, broker)
 	run(t, collector, []string{"PICKET_COLLECTOR=" + collector, "PICKET_KAFKA=" + broker}, otelcol, "--config", "collector/kafka.yaml")
 	u := &upstream{t: t, url: "http://" + collector}
@@ -31,7 +32,7 @@ func TestKafka(t *testing.T) {
 			if code == http.StatusOK {
 				break
 			}
-			if code != http.StatusServiceUnavailable && code != 0 || try == 10 {
+			if code != http.StatusServiceUnavailable && code != 0 || try == tries {
 				t.Fatalf("%d %s", code, said)
 			}
 			time.Sleep(100 * time.Millisecond)
@@ -39,8 +40,8 @@ func TestKafka(t *testing.T) {
 	}
 	for i, body := range bodies {
 		found := false
-		for range 100 {
-			if found = holds(kafka.output(), []byte(body)); found {
+		for range tries {
+			if found = holds(kafka.Output(), []byte(body)); found {
 				break
 			}
 			time.Sleep(100 * time.Millisecond)
@@ -49,7 +50,7 @@ func TestKafka(t *testing.T) {
 			t.Errorf("the topic does not have event %d as it was sent", i)
 		}
 	}
-	kafka.kill()
+	kafka.Kill()
 	if code, said := post("late", "{}"); code == http.StatusOK {
 		t.Errorf("without a broker: %d %s", code, said)
 	}
@@ -63,13 +64,4 @@ func holds(lines string, body []byte) bool {
 		}
 	}
 	return false
-}
-
-// output gives what the program has written.
-func (p *program) output() string {
-	b, err := os.ReadFile(p.log)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return string(b)
 }

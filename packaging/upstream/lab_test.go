@@ -21,10 +21,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
+
+	"picket/packaging/upstream/program"
 )
 
 // tool finds a program of the upstream: where PICKET_UPSTREAM_TOOLS says, where `make
@@ -45,77 +45,16 @@ func tool(t *testing.T, name string) string {
 	return path
 }
 
-// program is one that runs, and can be killed and started again.
-type program struct {
-	t       *testing.T
-	name    string
-	args    []string
-	env     []string
-	address string // listens when it is ready
-	log     string // file of what it writes
-	mu      sync.Mutex
-	cmd     *exec.Cmd
-	done    chan struct{}
-}
+// tries, a tenth of a second apart, bound the wait for what has to come: they are for what hangs.
+const tries = 3000
 
-func run(t *testing.T, address string, env []string, name string, args ...string) *program {
+func run(t *testing.T, address string, env []string, name string, args ...string) *program.Program {
 	t.Helper()
-	p := &program{t: t, name: name, args: args, env: append(os.Environ(), env...), address: address, log: filepath.Join(t.TempDir(), "log")}
-	p.start()
-	t.Cleanup(p.kill)
-	return p
-}
-
-func (p *program) start() {
-	p.t.Helper()
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o600)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer log.Close()
-	cmd := exec.Command(p.name, p.args...)
-	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, p.env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() { cmd.Wait(); close(done) }()
-	p.mu.Lock()
-	p.cmd, p.done = cmd, done
-	p.mu.Unlock()
-	for range 600 {
-		if c, err := net.Dial("tcp", p.address); err == nil {
-			c.Close()
-			return
-		}
-		select {
-		case <-done:
-			said, _ := os.ReadFile(log.Name())
-			p.t.Fatalf("%s ended: %s", filepath.Base(p.name), said)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	p.t.Fatalf("%s does not listen on %s", filepath.Base(p.name), p.address)
-}
-
-// kill ends it and its children at once, as a loss of power would.
-func (p *program) kill() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
-	<-p.done
-}
-
-// address gives one of this machine that is free.
-func address(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return program.Run(t, address, func() *exec.Cmd {
+		cmd := exec.Command(name, args...)
+		cmd.Env = append(os.Environ(), env...)
+		return cmd
+	})
 }
 
 // authority gives certificates, and takes them back.
@@ -201,8 +140,8 @@ type upstream struct {
 	server                  *x509.CertPool
 	certs, run              string // folders of HAProxy
 	url                     string
-	haproxy, collector, one *program
-	two                     *program // with collector/pair.yaml alone
+	haproxy, collector, one *program.Program
+	two                     *program.Program // with collector/pair.yaml alone
 	select1, select2        string
 }
 
@@ -235,12 +174,12 @@ func start(t *testing.T, config string) *upstream {
 	t.Helper()
 	logs, otelcol, haproxy := tool(t, "victoria-logs"), tool(t, "otelcol"), tool(t, "haproxy")
 	dir := t.TempDir()
-	u := &upstream{t: t, devices: newAuthority(t, "Devices"), certs: dir, run: dir, select1: address(t)}
+	u := &upstream{t: t, devices: newAuthority(t, "Devices"), certs: dir, run: dir, select1: program.Address(t)}
 	u.one = run(t, u.select1, nil, logs, storeFlags(t, filepath.Join(dir, "one"), u.select1)...)
-	collector, entry := address(t), address(t)
+	collector, entry := program.Address(t), program.Address(t)
 	env := []string{"PICKET_COLLECTOR=" + collector, "PICKET_VICTORIALOGS=http://" + u.select1}
 	if config == "pair" {
-		u.select2 = address(t)
+		u.select2 = program.Address(t)
 		u.two = run(t, u.select2, nil, logs, storeFlags(t, filepath.Join(dir, "two"), u.select2)...)
 		env = append(env, "PICKET_VICTORIALOGS_TWO=http://"+u.select2)
 	}
@@ -269,7 +208,7 @@ func (u *upstream) client(cert *tls.Certificate) *http.Client {
 	}
 	t := &http.Transport{TLSClientConfig: conf, ForceAttemptHTTP2: true}
 	u.t.Cleanup(t.CloseIdleConnections)
-	return &http.Client{Transport: t, Timeout: 30 * time.Second}
+	return &http.Client{Transport: t, Timeout: 5 * time.Minute}
 }
 
 // event is a body on its way.
@@ -338,7 +277,7 @@ func ask(t *testing.T, store, query string) []map[string]string {
 func await(t *testing.T, store, query string, rows int) []map[string]string {
 	t.Helper()
 	var got []map[string]string
-	for range 100 {
+	for range tries {
 		if got = ask(t, store, query); len(got) >= rows {
 			break
 		}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"picket/packaging/upstream/program"
 )
 
 // query gives a query of the folder, without its first lines, which say what it is for.
@@ -192,8 +194,8 @@ func TestQueries(t *testing.T) {
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	logs, otelcol := tool(t, "victoria-logs"), tool(t, "otelcol")
-	insert, selects, collector := address(t), address(t), address(t)
-	run(t, insert, []string{"VICTORIALOGS=" + logs, "DATA=" + t.TempDir(), "ONE=" + address(t), "TWO=" + address(t), "INSERT=" + insert, "SELECT=" + selects}, "sh", "victorialogs/cluster.sh")
+	insert, selects, collector := program.Address(t), program.Address(t), program.Address(t)
+	run(t, insert, []string{"VICTORIALOGS=" + logs, "DATA=" + t.TempDir(), "ONE=" + program.Address(t), "TWO=" + program.Address(t), "INSERT=" + insert, "SELECT=" + selects}, "sh", "victorialogs/cluster.sh")
 	run(t, collector, []string{"PICKET_COLLECTOR=" + collector, "PICKET_VICTORIALOGS=http://" + insert}, otelcol, "--config", "collector/victorialogs.yaml")
 	u := &upstream{t: t, url: "http://" + collector}
 	sent := 0
@@ -205,14 +207,14 @@ func TestCluster(t *testing.T) {
 				sent++
 				break
 			}
-			if try == 100 {
+			if try == tries {
 				t.Fatalf("%d %s", code, said)
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
 	}
 	got := map[string]bool{}
-	for range 100 {
+	for range tries {
 		for _, row := range ask(t, selects, "*") {
 			got[row["log.record.uid"]] = true
 		}

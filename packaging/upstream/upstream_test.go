@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"picket/packaging/upstream/program"
 )
 
 func TestEventsArriveAsTheyAre(t *testing.T) {
@@ -129,20 +131,20 @@ func TestEngineDown(t *testing.T) {
 	u := start(t, "victorialogs")
 	cert := u.devices.give("device-1", x509.ExtKeyUsageClientAuth)
 	c := u.client(&cert)
-	u.one.kill()
+	u.one.Kill()
 	if code, said := u.post(c, export("device-1", time.Now(), event{"a", "{}"})); code != http.StatusServiceUnavailable {
 		t.Errorf("without its engine: %d %s", code, said)
 	}
-	u.collector.kill()
+	u.collector.Kill()
 	if code, said := u.post(c, export("device-1", time.Now(), event{"a", "{}"})); code != http.StatusServiceUnavailable {
 		t.Errorf("without a Collector: %d %s", code, said)
 	}
-	u.one.start()
-	u.collector.start()
+	u.one.Start()
+	u.collector.Start()
 	for i := 0; ; i++ {
 		if code, said := u.post(c, export("device-1", time.Now(), event{"a", "{}"})); code == http.StatusOK {
 			break
-		} else if i == 100 {
+		} else if i == tries {
 			t.Fatalf("all is back, and still: %d %s", code, said)
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -196,9 +198,9 @@ func TestKilledAtRandom(t *testing.T) {
 	order := rand.Perm(kills)
 	for _, i := range order {
 		time.Sleep(time.Duration(200+rand.IntN(500)) * time.Millisecond)
-		p := []*program{u.haproxy, u.collector, u.haproxy, u.collector, u.one, u.two}[i%6]
-		p.kill()
-		p.start()
+		p := []*program.Program{u.haproxy, u.collector, u.haproxy, u.collector, u.one, u.two}[i%6]
+		p.Kill()
+		p.Start()
 		if p == u.one || p == u.two {
 			time.Sleep(storeForgets) // until the other has written what this one lost
 		}
@@ -206,7 +208,7 @@ func TestKilledAtRandom(t *testing.T) {
 	close(stop)
 	senders.Wait()
 	there := map[string]bool{}
-	for range 50 {
+	for range tries {
 		for _, store := range []string{u.select1, u.select2} {
 			for _, row := range ask(t, store, "* | fields log.record.uid") {
 				there[row["log.record.uid"]] = true
@@ -215,7 +217,7 @@ func TestKilledAtRandom(t *testing.T) {
 		if len(there) >= len(acked) {
 			break
 		}
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 	for uid := range acked {
 		if !there[uid] {
