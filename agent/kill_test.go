@@ -49,7 +49,7 @@ func TestDaemonChild(t *testing.T) {
 // child starts a daemon process and waits until it watches.
 func child(t *testing.T, root, state string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestDaemonChild$", "-test.v")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestDaemonChild$", "-test.v", "-test.timeout=30m")
 	cmd.Env = append(os.Environ(), childEnv+"="+root+":"+state)
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -403,7 +403,7 @@ func (l *netlab) agent(settings ...string) {
 	l.t.Helper()
 	state := l.t.TempDir() + "/state"
 	l.bench.config.StateDir, l.bench.config.SinkFile = state, state+"/"+sinkName
-	cmd := exec.Command("ip", "netns", "exec", l.ns("me"), os.Args[0], "-test.run=^TestDaemonInLab$", "-test.v", "-test.timeout=5m")
+	cmd := exec.Command("ip", "netns", "exec", l.ns("me"), os.Args[0], "-test.run=^TestDaemonInLab$", "-test.v", "-test.timeout=30m")
 	cmd.Env = append(os.Environ(), labEnv+"="+strings.Join(append([]string{l.bench.root, state}, settings...), "\n"))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -454,7 +454,7 @@ func (l *netlab) expect(what string, rules ...string) map[string]event {
 	l.t.Helper()
 	began := time.Now()
 	var now map[string]event
-	for deadline := began.Add(40 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := began.Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		now = l.told()
 		if len(now) == len(rules) && !slices.ContainsFunc(rules, func(r string) bool { _, ok := now[r]; return !ok }) {
 			break

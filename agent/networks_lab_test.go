@@ -141,7 +141,7 @@ func (l *lab) agent() {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	cmd := exec.Command("ip", "netns", "exec", l.ns("me"), exe, "-test.run=^TestPlayNetworkAgent$")
+	cmd := exec.Command("ip", "netns", "exec", l.ns("me"), exe, "-test.run=^TestPlayNetworkAgent$", "-test.timeout=30m")
 	cmd.Env = append(os.Environ(), "PICKET_NETWORK_AGENT="+dir)
 	cmd.Stdout, cmd.Stderr = l.out, l.out
 	if err := cmd.Start(); err != nil {
@@ -253,15 +253,7 @@ func (l *lab) expect(rule, severity string, texts ...string) {
 func (l *lab) gone(rule string) {
 	l.t.Helper()
 	began := time.Now()
-	for {
-		if s, _ := l.open(rule); s == "" {
-			break
-		}
-		if time.Since(began) > 3*time.Minute {
-			l.t.Fatalf("%s is still open", rule)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	eventually(l.t, "the end of "+rule, func() bool { s, _ := l.open(rule); return s == "" })
 	l.t.Logf("%s ended after %v", rule, time.Since(began).Round(100*time.Millisecond))
 }
 

@@ -57,13 +57,21 @@ func TestLabRogueDHCPServer(t *testing.T) {
 		l.asks()
 	}
 	stop := l.dnsmasq("bad", "10.9.0.200", "10.9.0.210", "10.9.0.66", "--dhcp-option-force=252,http://10.9.0.66/wpad.dat")
-	time.Sleep(time.Second)
-	l.asks()
+	asking := func(open string) func() bool {
+		return func() bool { // as hosts do, again and again
+			l.asks()
+			for end := time.Now().Add(11 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) { // a server may answer for 10
+				if s, _ := l.open("NET-045"); s == open {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	eventually(t, "the rogue server", asking("High"))
 	l.expect("NET-045", "High", "10.9.0.66", "http://10.9.0.66/wpad.dat")
 	stop(syscall.SIGKILL)
-	time.Sleep(11 * time.Second)
-	l.asks()
-	l.gone("NET-045")
+	eventually(t, "the end of the rogue server", asking(""))
 }
 
 // radvd runs a router advertiser on a host.

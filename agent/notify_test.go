@@ -24,7 +24,7 @@ func listenNotify(t *testing.T, name string) *net.UnixConn {
 // heard gives the next message to a service manager.
 func heard(t *testing.T, conn *net.UnixConn) string {
 	t.Helper()
-	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 8192)

@@ -2,10 +2,12 @@ package store
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -259,6 +261,32 @@ func (c *crasher) renumber() error {
 	})
 }
 
+// goesOn waits until so many more lines are in a child's log, and then for as long again as some of them
+// took: so a fast machine does as much between two kills as a slow one, and is as often between two lines.
+func goesOn(t *testing.T, log string, lines int, rng *rand.Rand) {
+	t.Helper()
+	f, err := os.Open(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Seek(0, io.SeekEnd); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for more, seen := make([]byte, 1<<20), 0; seen < lines; time.Sleep(500 * time.Microsecond) {
+		n, err := f.Read(more)
+		if err != nil && err != io.EOF {
+			t.Fatal(err)
+		}
+		seen += bytes.Count(more[:n], []byte("\n"))
+		if time.Since(began) > 5*time.Minute {
+			t.Fatal("the child does nothing")
+		}
+	}
+	time.Sleep(time.Duration(rng.Int64N(int64(time.Since(began)) * 2 / int64(lines))))
+}
+
 // crash kills children so many times, lets a last one deliver the rest, and gives the log.
 func crash(t *testing.T, kills int, fault string) []logLine {
 	t.Helper()
@@ -277,8 +305,10 @@ func crash(t *testing.T, kills int, fault string) []logLine {
 			if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 				t.Fatal(line, err)
 			}
+			goesOn(t, path+".log", 1+rng.IntN(20), rng)
+		} else {
+			time.Sleep(time.Duration(rng.IntN(60_000)) * time.Microsecond)
 		}
-		time.Sleep(time.Duration(rng.IntN(60_000)) * time.Microsecond)
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -342,8 +372,8 @@ func TestCrashCheckerFindsFaults(t *testing.T) {
 	} {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			// A fault shows when a kill falls into its window; a few dozen rounds are plenty.
-			for range 6 {
+			// A fault shows when a kill falls into its window, which is mostly in the first round.
+			for range 50 {
 				wrong, _ := checkLog(crash(t, 10, fault))
 				if slices.ContainsFunc(wrong, func(w string) bool { return strings.HasPrefix(w, complaint) }) {
 					t.Logf("found: %s, and %d more", wrong[0], len(wrong)-1)
