@@ -26,6 +26,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // else each command under the race detector sleeps for a second at its end
 			env.Setenv("CA_URL", ca.URL)
 			env.Setenv("CA_FINGERPRINT", ca.Fingerprint)
 			return nil

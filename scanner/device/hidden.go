@@ -31,7 +31,7 @@ const (
 // hiddenPIDs asks the kernel for every id that a process could have, and reports those that
 // answer and are in no listing, neither of processes nor of their threads. Processes start
 // and end all the time, so each suspect is asked again later, before and after a new listing.
-func hiddenPIDs(ctx context.Context) (probe.HiddenPIDs, error) {
+func hiddenPIDs(ctx context.Context, within time.Duration) (probe.HiddenPIDs, error) {
 	out := probe.HiddenPIDs{Hidden: []probe.HiddenProcess{}}
 	if err := sameView(); err != nil {
 		return out, err
@@ -44,7 +44,7 @@ func hiddenPIDs(ctx context.Context) (probe.HiddenPIDs, error) {
 		return out, err
 	}
 	groups := cgroupIDs()
-	suspects := suspectIDs(ctx, listed, groups, &out)
+	suspects := suspectIDs(ctx, listed, groups, within, &out)
 	if len(suspects) == 0 || ctx.Err() != nil {
 		return out, ctx.Err()
 	}
@@ -146,14 +146,14 @@ func idRange(out *probe.HiddenPIDs) error {
 }
 
 // suspectIDs gives the ids that answer and are not listed.
-func suspectIDs(ctx context.Context, listed, groups map[int]bool, out *probe.HiddenPIDs) []int {
+func suspectIDs(ctx context.Context, listed, groups map[int]bool, within time.Duration, out *probe.HiddenPIDs) []int {
 	var suspects []int
 	for pid := range groups {
 		if !listed[pid] {
 			suspects = append(suspects, pid)
 		}
 	}
-	end := time.Now().Add(hiddenTime)
+	end := time.Now().Add(within)
 	for pid := 1; pid <= out.UpTo && len(suspects) < maxSuspects; pid++ {
 		if pid%4096 == 0 && (ctx.Err() != nil || time.Now().After(end)) {
 			out.Incomplete = fmt.Sprintf("process ids above %d of %d were not asked for: out of time", pid, out.UpTo)

@@ -130,7 +130,7 @@ func (l *live) value(ctx context.Context, s scanner.Source) (any, error) {
 		}
 		return snap.procs, nil
 	case scanner.SourceHiddenPIDs:
-		return hiddenPIDs(ctx)
+		return hiddenPIDs(ctx, hiddenTime)
 	case scanner.SourceHiddenPorts:
 		return hiddenPorts(ctx, l.opts.BindPorts)
 	case scanner.SourceNftables:

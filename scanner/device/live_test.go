@@ -24,15 +24,30 @@ import (
 	"picket/scanner/probe"
 )
 
+// onFirstThread keeps the main goroutine on the thread on which it is only while packages are
+// initialised: the parts that are played are told by what that thread does.
+var onFirstThread = func() bool {
+	plays := os.Getenv("PICKET_PLAY") != ""
+	if plays {
+		runtime.LockOSThread()
+	}
+	return plays
+}()
+
 // TestMain lets the test binary play the processes that the tests look for.
 func TestMain(m *testing.M) {
-	switch os.Getenv("PICKET_PLAY") {
-	case "":
+	// Else each process that a test starts under the race detector sleeps for a second at its end.
+	if err := os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if !onFirstThread {
 		os.Exit(m.Run())
+	}
+	switch os.Getenv("PICKET_PLAY") {
 	case "wait":
 		playWait()
 	case "kworker":
-		runtime.LockOSThread() // the first thread: its name is the process's
 		name := []byte("kworker/0:1\x00")
 		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(pointer(name)), 0, 0, 0)
 		playWait()
@@ -121,6 +136,18 @@ func self(t *testing.T) string {
 	return exe
 }
 
+// writeProgram writes what is then run. Meanwhile this process starts no other: it would be born with
+// the file open for writing, and as long as it has that, nobody can run the file.
+func writeProgram(t *testing.T, name string, content []byte) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(name, content, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // copyOfSelf copies the test binary to a folder that every user can reach.
 func copyOfSelf(t *testing.T, name string) string {
 	t.Helper()
@@ -137,9 +164,7 @@ func copyOfSelf(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, name)
-	if err := os.WriteFile(path, b, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, path, b)
 	return path
 }
 
@@ -314,7 +339,7 @@ func TestLiveTracedProcess(t *testing.T) {
 	failed := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // the tracer is a thread; it ends with this goroutine
-		cmd := exec.Command("/bin/sleep", "60")
+		cmd := exec.Command("/bin/sleep", "3600")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
 		if err := cmd.Start(); err != nil {
 			failed <- err
@@ -407,12 +432,12 @@ func TestLiveListenersAndPacketSockets(t *testing.T) {
 
 func TestLiveMappingsNameLibraries(t *testing.T) {
 	t.Parallel()
-	pid := exec.Command("/bin/sleep", "60")
+	pid := exec.Command("/bin/sleep", "3600")
 	if err := pid.Start(); err != nil {
 		t.Skip(err)
 	}
 	defer func() { _ = pid.Process.Kill(); _ = pid.Wait() }()
-	for range 100 { // the loader needs a moment
+	for range 30_000 { // the loader needs a moment
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid.Process.Pid))
 		if err == nil && bytes.Contains(b, []byte("libc")) {
 			break

@@ -28,7 +28,6 @@ type networksSeen struct {
 // playNetworks puts the first thread, whose network /proc/self shows, into a network of its
 // own, with a listener in each network, and prints what each side sees.
 func playNetworks(w io.Writer) error {
-	runtime.LockOSThread()
 	if unix.Gettid() != os.Getpid() {
 		return fmt.Errorf("the main goroutine does not run on the first thread")
 	}
@@ -42,11 +41,12 @@ func playNetworks(w io.Writer) error {
 		seen["outside"] = networksSeen{Unshared: err.Error()}
 		return json.NewEncoder(w).Encode(seen)
 	}
-	inside, err := listenAnyhow()
-	if err != nil {
-		return err
+	ports := make([]int, 2)
+	for ports[0] = outside.Addr().(*net.TCPAddr).Port; ports[1] == 0 || ports[1] == ports[0]; {
+		if ports[1], err = listenAnyhow(); err != nil {
+			return err
+		}
 	}
-	ports := []int{outside.Addr().(*net.TCPAddr).Port, inside}
 	if seen["inside"], err = lookFrom(ports[1], ports[0]); err != nil {
 		return err
 	}
