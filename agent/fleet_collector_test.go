@@ -8,12 +8,15 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"picket/packaging/upstream/program"
 )
 
 // outside does for a bubble of synctest what must not be done in one: there, time would not pass
@@ -106,25 +109,26 @@ var fleetUID = regexp.MustCompile(`"log\.record\.uid","value":\{"stringValue":"(
 func TestCollectorFleet(t *testing.T) {
 	t.Parallel()
 	otelcol, n := upstreamTool(t, "otelcol"), fleetSize(t)
-	dir, address := t.TempDir(), freeAddress(t)
-	p := &upstreamProgram{t: t, name: otelcol, address: address, args: []string{"--config", "../packaging/upstream/collector/file.yaml"},
-		env: []string{"PICKET_COLLECTOR=" + address, "PICKET_FILE=" + filepath.Join(dir, "events.json")}}
-	p.start()
-	t.Cleanup(func() { p.kill() })
+	dir, address := t.TempDir(), program.Address(t)
+	p := program.Run(t, address, func() *exec.Cmd {
+		cmd := exec.Command(otelcol, "--config", "../packaging/upstream/collector/file.yaml")
+		cmd.Env = append(os.Environ(), "PICKET_COLLECTOR="+address, "PICKET_FILE="+filepath.Join(dir, "events.json"))
+		return cmd
+	})
 	o := newOutside(t, address)
 	var used time.Duration
 	queued := runFleet(t, n, o, func(down bool) {
 		o.away(func() {
 			if down {
-				used += cpuOf(p.cmd.Process.Pid)
-				p.kill()
+				used += cpuOf(p.PID())
+				p.Kill()
 			} else {
-				p.start()
+				p.Start()
 			}
 		})
 	})
-	used += cpuOf(p.cmd.Process.Pid)
-	p.end()
+	used += cpuOf(p.PID())
+	p.End()
 	files, err := filepath.Glob(filepath.Join(dir, "events*.json"))
 	if err != nil {
 		t.Fatal(err)

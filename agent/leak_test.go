@@ -11,9 +11,6 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv("PICKET_TEST_COMMAND") != "" { // another program that a test started wants picket itself
-		os.Exit(Main(os.Args, os.Stdin, os.Stdout, os.Stderr))
-	}
 	// Else each process that a test starts under the race detector sleeps for a second at its end.
 	if err := os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -102,6 +102,13 @@ func (p *Program) end(sig syscall.Signal) {
 	}
 }
 
+// PID is the number of its process.
+func (p *Program) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd.Process.Pid
+}
+
 // Output gives what the program has written.
 func (p *Program) Output() string {
 	b, err := os.ReadFile(p.log)
