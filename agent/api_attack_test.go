@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"path/filepath"
 	"runtime"
@@ -36,7 +37,7 @@ func dial(t *testing.T, path string) *net.UnixConn {
 	return c
 }
 
-func lastLine(t *testing.T, c *net.UnixConn) (last apiLine) {
+func lastLine(t *testing.T, c io.Reader) (last apiLine) {
 	t.Helper()
 	r := bufio.NewReader(c)
 	for {
@@ -194,10 +195,18 @@ func TestAPIClientThatNeverReads(t *testing.T) {
 	}
 
 	path, server = serveAPI(t, f, "", func(l *apiLimits) { l.Write = 500 * time.Millisecond })
-	conns = never(path)
+	var begun []*bufio.Reader
+	for _, c := range never(path) {
+		begun = append(begun, bufio.NewReader(c))
+	}
+	for _, r := range begun {
+		if _, err := r.Peek(1); err != nil { // the begin of an answer, and no more
+			t.Error(err)
+		}
+	}
 	server.rests(t)
-	for _, c := range conns {
-		if l := lastLine(t, c); l.End != nil {
+	for _, r := range begun {
+		if l := lastLine(t, r); l.End != nil {
 			t.Error("an answer that was cut has an end")
 		}
 	}

@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
+	"strconv"
 	"testing"
 	"time"
 
@@ -17,6 +20,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	debug.SetGCPercent(400) // as tuneMemory does
+	parallel()
 	code := m.Run()
 	err := programs.remove()
 	if err == nil && code == 0 {
@@ -27,6 +31,17 @@ func TestMain(m *testing.M) {
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// parallel lets more tests run at once, where nobody says how many: most wait for another program, for
+// a disk or for time to pass, and processors would idle.
+func parallel() {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if !said {
+		_ = flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0)))
+	}
 }
 
 // noLeaks tells of goroutines that do not end, however busy the machine is.

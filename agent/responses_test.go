@@ -246,6 +246,7 @@ func TestWithoutAPolicyNothingIsDone(t *testing.T) {
 	replace(t, root, "/etc/shadow", "root::19000:0:99999:7:::\n")
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, root)
+		b.config.ScanInterval = day
 		dir := b.declareResponses(t)
 		d, stop := b.startResponding(t)
 		time.Sleep(30 * day)

@@ -219,6 +219,7 @@ func onDisk(t *testing.T, files []txtarFile) string {
 func pressOn(t *testing.T, tab *chromium.Tab, label string) {
 	t.Helper()
 	const at = "(document.activeElement?.innerText || document.activeElement?.value || '').trim()"
+	tab.Await("the page with its style", "document.readyState === 'complete'")
 	var passed []string
 	for range 60 {
 		tab.Press(kb.Tab)

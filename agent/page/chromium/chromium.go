@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait for the browser, on machines that are slow too.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // Browser is one headless Chromium, with a profile of its own.
 type Browser struct{ ctx context.Context }
