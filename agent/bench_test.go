@@ -21,6 +21,7 @@ import (
 
 	"picket/scanner"
 	"picket/scanner/device"
+	"picket/store"
 )
 
 // smallSystem writes a small Debian root file system with n packages and gives its folder.
@@ -129,10 +130,30 @@ func newBench(t testing.TB, root string) *bench {
 		tell:     func(...string) {},
 		boot:     "boot-1",
 		version:  version(),
+		volatile: true, // nobody takes the machine's power away
 		sink:     func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
 		upstream: func(Config) Sink { return nil },
 	}
 	return b
+}
+
+// vault opens the bench's store, for what makes do without a daemon.
+func (b *bench) vault(t testing.TB) (*vault, *warnings) {
+	t.Helper()
+	warn := newWarnings(b.log0(), time.Now)
+	v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake, Volatile: b.volatile}}
+	if err := v.open(); err != nil {
+		t.Fatal(err)
+	}
+	return v, warn
+}
+
+// start runs a shipper until the test calls stop, which gives how it ended.
+func (s *shipper) start(t testing.TB, file, up Sink) (stop func() error) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.run(ctx, file, up) }()
+	return func() error { cancel(); return <-done }
 }
 
 // start runs a daemon until the test calls stop, which gives how it ended.

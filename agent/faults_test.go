@@ -36,6 +36,7 @@ func faultBench(t *testing.T) (b *bench, root string) {
 	t.Helper()
 	root = smallSystem(t, 2)
 	b = newBench(t, root)
+	b.volatile = false // as on a device
 	b.config.SinkFile = filepath.Join(t.TempDir(), "events.ndjson")
 	mounted(t, b.config.StateDir, "4m")
 	return b, root
@@ -69,6 +70,30 @@ func wantSpoiled(t *testing.T, b *bench) {
 	}
 }
 
+// wantRecovered gives a daemon whose store can be used again some minutes, sees what it tells, and stops it.
+func wantRecovered(t *testing.T, b *bench, d *daemon, stop func() error) {
+	t.Helper()
+	time.Sleep(3 * time.Minute)
+	synctest.Wait()
+	wantSpoiled(t, b)
+	if w := d.warn.all(); slices.ContainsFunc(w, func(w Warning) bool { return w.Dependency == "store" }) {
+		t.Errorf("still %+v", w)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// firstRun has a daemon run for a minute.
+func firstRun(t *testing.T, b *bench) {
+	t.Helper()
+	_, stop := b.start(t)
+	time.Sleep(time.Minute)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestDaemonOnAFullDisk fills the disk of the store: what is found meanwhile is told minutes
 // after there is room again.
 func TestDaemonOnAFullDisk(t *testing.T) {
@@ -93,15 +118,7 @@ func TestDaemonOnAFullDisk(t *testing.T) {
 		if err := os.Remove(ballast); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Minute)
-		synctest.Wait()
-		wantSpoiled(t, b)
-		if w := d.warn.all(); slices.ContainsFunc(w, func(w Warning) bool { return w.Dependency == "store" }) {
-			t.Errorf("still %+v", w)
-		}
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
+		wantRecovered(t, b, d, stop)
 	})
 }
 
@@ -111,11 +128,7 @@ func TestDaemonOnAReadOnlyDisk(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b, root := faultBench(t)
-		_, stop := b.start(t)
-		time.Sleep(time.Minute)
-		if err := stop(); err != nil {
-			t.Fatal(err)
-		}
+		firstRun(t, b)
 		remount := func(flags uintptr) {
 			t.Helper()
 			if err := syscall.Mount("", b.config.StateDir, "", syscall.MS_REMOUNT|flags, "mode=0700,size=4m"); err != nil {
@@ -140,15 +153,7 @@ func TestDaemonOnAReadOnlyDisk(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		remount(0)
-		time.Sleep(3 * time.Minute)
-		synctest.Wait()
-		wantSpoiled(t, b)
-		if w := d.warn.all(); slices.ContainsFunc(w, func(w Warning) bool { return w.Dependency == "store" }) {
-			t.Errorf("still %+v", w)
-		}
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
+		wantRecovered(t, b, d, stop)
 		for _, e := range b.delivered(t) {
 			if g := e.Unmapped.Gap; g != nil && g.From.Equal(stopped.Truncate(time.Millisecond)) && g.To.Equal(started.Truncate(time.Millisecond)) && g.Why == "stopped" {
 				return
@@ -163,11 +168,7 @@ func TestDaemonOnAnothersStore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b, root := faultBench(t)
-		_, stop := b.start(t)
-		time.Sleep(time.Minute)
-		if err := stop(); err != nil {
-			t.Fatal(err)
-		}
+		firstRun(t, b)
 		file := filepath.Join(b.config.StateDir, storeName)
 		before := read(t, file)
 		if err := os.Chown(file, 65534, 65534); err != nil {
@@ -186,14 +187,6 @@ func TestDaemonOnAnothersStore(t *testing.T) {
 		if err := os.Chown(file, 0, 0); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Minute)
-		synctest.Wait()
-		wantSpoiled(t, b)
-		if w := d.warn.all(); slices.ContainsFunc(w, func(w Warning) bool { return w.Dependency == "store" }) {
-			t.Errorf("still %+v", w)
-		}
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
+		wantRecovered(t, b, d, stop)
 	})
 }

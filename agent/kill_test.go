@@ -30,7 +30,7 @@ func TestDaemonChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.config = c
+	b.config, b.volatile = c, false
 	b.machine.log = slog.New(slog.NewTextHandler(os.Stdout, nil))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()

@@ -10,7 +10,7 @@ import (
 )
 
 // noisyPlaces is in how many places of the store's file noise is written.
-const noisyPlaces = 256
+const noisyPlaces = 128
 
 // TestDaemonAfterNoise writes noise into the store between two runs, at one place after the
 // other. The agent starts each time, tells what it lost, and knows all again after a scan; the

@@ -78,17 +78,11 @@ func TestNetworkChangeTriesAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "/")
-		warn := newWarnings(b.log0(), time.Now)
-		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
-		if err := v.open(); err != nil {
-			t.Fatal(err)
-		}
+		v, warn := b.vault(t)
 		up := &fickle{err: &failure{err: errors.New("no route"), code: warnUpstream, pace: busyLane}}
 		s := newShipper(v, warn, b.machine)
 		queue(t, v, "one")
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.run(ctx, &fickle{}, up) }()
+		stop := s.start(t, &fickle{}, up)
 		time.Sleep(12 * time.Hour)
 		synctest.Wait()
 		for {
@@ -111,11 +105,7 @@ func TestNetworkChangeTriesAgain(t *testing.T) {
 		if gap := after[len(before)].Sub(before[len(before)-1]); gap > time.Minute+movedSpread+15*time.Second {
 			t.Errorf("tried %v after the last", gap)
 		}
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if err := v.close(); err != nil {
+		if err := errors.Join(stop(), v.close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -139,11 +129,7 @@ func TestUpstreamsWordsDoNotFillTheLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "/")
-		warn := newWarnings(b.log0(), time.Now)
-		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
-		if err := v.open(); err != nil {
-			t.Fatal(err)
-		}
+		v, warn := b.vault(t)
 		s, up := newShipper(v, warn, b.machine), &chatty{fickle: fickle{refuse: "bad"}}
 		for i := range 200 {
 			queue(t, v, fmt.Sprint([...]string{"good", "bad"}[i%2], i))
@@ -181,18 +167,12 @@ func TestProgressKeepsTheShortPace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "/")
-		warn := newWarnings(b.log0(), time.Now)
-		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
-		if err := v.open(); err != nil {
-			t.Fatal(err)
-		}
+		v, warn := b.vault(t)
 		s, up := newShipper(v, warn, b.machine), &oneByOne{}
 		for i := range 60 {
 			queue(t, v, fmt.Sprint(i))
 		}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.run(ctx, &fickle{}, up) }()
+		stop := s.start(t, &fickle{}, up)
 		time.Sleep(batchAge + 60*busyLane.first)
 		synctest.Wait()
 		if taken, _ := up.seen(); len(taken) != 60 {
@@ -201,11 +181,7 @@ func TestProgressKeepsTheShortPace(t *testing.T) {
 		if n := strings.Count(b.log.String(), "slow down"); n > 2 {
 			t.Errorf("logged %d times", n)
 		}
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if err := v.close(); err != nil {
+		if err := errors.Join(stop(), v.close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -215,16 +191,10 @@ func TestShipperBacksOffAndRecovers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "/")
-		warn := newWarnings(b.log0(), time.Now)
-		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
-		if err := v.open(); err != nil {
-			t.Fatal(err)
-		}
+		v, warn := b.vault(t)
 		s, sink := newShipper(v, warn, b.machine), &fickle{err: errors.New("no route")}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
 		queue(t, v, "first")
-		go func() { done <- s.run(ctx, sink, nil) }()
+		stop := s.start(t, sink, nil)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		_, at := sink.seen()
@@ -265,8 +235,7 @@ func TestShipperBacksOffAndRecovers(t *testing.T) {
 		if _, at = sink.seen(); len(at) != tries {
 			t.Error("the shipper does not sleep while there is nothing to ship")
 		}
-		stop()
-		if err := errors.Join(<-done, v.close()); err != nil {
+		if err := errors.Join(stop(), v.close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -275,11 +244,7 @@ func TestShipperBacksOffAndRecovers(t *testing.T) {
 func TestShipperSetsRefusedEventsAside(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "/")
-	warn := newWarnings(b.log0(), time.Now)
-	v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
-	if err := v.open(); err != nil {
-		t.Fatal(err)
-	}
+	v, warn := b.vault(t)
 	defer v.close()
 	for i := range 600 {
 		queue(t, v, fmt.Sprintf("event %d", i))

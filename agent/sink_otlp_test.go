@@ -194,23 +194,16 @@ func TestBothSinksGetAll(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "/")
-		warn := newWarnings(b.log0(), time.Now)
-		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
-		if err := v.open(); err != nil {
-			t.Fatal(err)
-		}
+		v, warn := b.vault(t)
 		file, up := &fickle{}, &fickle{err: errNoRoute}
 		run := func(d time.Duration, during func(s *shipper)) {
 			warn = newWarnings(b.log0(), time.Now)
 			s := newShipper(v, warn, b.machine)
-			ctx, stop := context.WithCancel(t.Context())
-			done := make(chan error, 1)
-			go func() { done <- s.run(ctx, file, up) }()
+			stop := s.start(t, file, up)
 			during(s)
 			time.Sleep(d)
 			synctest.Wait()
-			stop()
-			if err := <-done; err != nil {
+			if err := stop(); err != nil {
 				t.Error(err)
 			}
 		}
@@ -254,15 +247,9 @@ func TestGraveEventsGoAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "/")
-		warn := newWarnings(b.log0(), time.Now)
-		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
-		if err := v.open(); err != nil {
-			t.Fatal(err)
-		}
+		v, warn := b.vault(t)
 		s, file, up := newShipper(v, warn, b.machine), &fickle{}, &fickle{}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.run(ctx, file, up) }()
+		stop := s.start(t, file, up)
 		queue(t, v, "low")
 		s.more()
 		time.Sleep(batchAge/2 - time.Second)
@@ -293,8 +280,7 @@ func TestGraveEventsGoAtOnce(t *testing.T) {
 		if got, at := up.seen(); len(got) != 4 || len(at) != 2 {
 			t.Errorf("it got %q in %d tries", got, len(at))
 		}
-		stop()
-		if err := errors.Join(<-done, v.close()); err != nil {
+		if err := errors.Join(stop(), v.close()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -306,15 +292,9 @@ func TestGraveEventsAreTriedAgainSoon(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, "/")
-		warn := newWarnings(b.log0(), time.Now)
-		v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
-		if err := v.open(); err != nil {
-			t.Fatal(err)
-		}
+		v, warn := b.vault(t)
 		s, file, up := newShipper(v, warn, b.machine), &fickle{}, &fickle{err: errNoRoute}
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- s.run(ctx, file, up) }()
+		stop := s.start(t, file, up)
 		if err := v.use(func(st *store.Store) error {
 			_, err := st.Queue("high", 4, func(store.Change) ([]byte, error) { return []byte("high"), nil })
 			return err
@@ -329,8 +309,7 @@ func TestGraveEventsAreTriedAgainSoon(t *testing.T) {
 		if got, at := up.seen(); len(got) != 1 {
 			t.Errorf("it got %q in %d tries", got, len(at))
 		}
-		stop()
-		if err := errors.Join(<-done, v.close()); err != nil {
+		if err := errors.Join(stop(), v.close()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -383,10 +383,7 @@ func TestNoPersonalApps(t *testing.T) {
 func TestNoPersonalAppsByOtherWays(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, "/")
-	v := &vault{dir: b.config.StateDir, log: b.log0(), warn: newWarnings(b.log0(), time.Now), opts: store.Options{Uptime: b.clock.awake}}
-	if err := v.open(); err != nil {
-		t.Fatal(err)
-	}
+	v, _ := b.vault(t)
 	var s sending
 	err := v.use(func(st *store.Store) (err error) {
 		s, err = sendingBy(sendNoPersonal, st, []facts.Package{

@@ -289,11 +289,7 @@ func TestToxicUpstreams(t *testing.T) {
 
 func testToxin(t *testing.T, x toxin, flooded *atomic.Int64) {
 	b := newBench(t, "/")
-	warn := newWarnings(b.log0(), time.Now)
-	v := &vault{dir: b.config.StateDir, log: b.log0(), warn: warn, opts: store.Options{Uptime: b.clock.awake}}
-	if err := v.open(); err != nil {
-		t.Fatal(err)
-	}
+	v, warn := b.vault(t)
 	c := newOtelServer(t)
 	s, up, file := newShipper(v, warn, b.machine), &timed{upstreamSink: c.sink(t)}, newFileSink(b.config.SinkFile, 64<<20)
 	flooded.Store(0)
@@ -305,9 +301,7 @@ func testToxin(t *testing.T, x toxin, flooded *atomic.Int64) {
 		want = append(want, fmt.Sprintf(`{"n":%d,"text":%q}`, i, canary+base64.StdEncoding.EncodeToString(more)))
 		queueAs(t, v, fmt.Sprint(i), want[i])
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.run(ctx, file, up) }()
+	stop := s.start(t, file, up)
 	time.Sleep(12 * time.Hour)
 	synctest.Wait()
 
@@ -376,8 +370,7 @@ func testToxin(t *testing.T, x toxin, flooded *atomic.Int64) {
 	if strings.Contains(b.log.String(), canary) {
 		t.Error("an event is in the log")
 	}
-	stop()
-	if err := errors.Join(<-done, up.Close(), file.Close(), v.close()); err != nil {
+	if err := errors.Join(stop(), up.Close(), file.Close(), v.close()); err != nil {
 		t.Error(err)
 	}
 	time.Sleep(2 * time.Hour) // servers that hang end

@@ -185,7 +185,7 @@ func TestDataBelongsToAndroid(t *testing.T) {
 		must(t, os.WriteFile(root+file, []byte(whole), 0o600))
 		must(t, os.Chown(root+"/data", androidSystem, androidSystem))
 		must(t, os.Chmod(root+"/data", 0o771))
-		must(t, os.WriteFile(root+"/test", self, 0o755))
+		writeProgram(t, root+"/test", self)
 		if android {
 			put(t, root, "system/build.prop")
 		}

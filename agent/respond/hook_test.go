@@ -7,17 +7,28 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// writeProgram writes what is then run. Meanwhile this process starts no other: it would be born with
+// the file open for writing, and as long as it has that, nobody can run the file.
+func writeProgram(t *testing.T, name string, content []byte) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(name, content, 0o755)
+	syscall.ForkLock.RUnlock()
+	must(t, err)
+}
+
 // script writes a program for a test.
 func script(t *testing.T, dir, name, text string) string {
 	t.Helper()
 	p := filepath.Join(dir, name)
-	must(t, os.WriteFile(p, []byte("#!/bin/sh\n"+text), 0o755))
+	writeProgram(t, p, []byte("#!/bin/sh\n"+text))
 	return p
 }
 

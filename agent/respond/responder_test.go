@@ -502,7 +502,7 @@ func TestCommandsRunBeforeFoldersAndAreTriedAgain(t *testing.T) {
 	d := newDevice(t, "format: picket.responses/1\nwipe: {folders: [/srv/x]}\n")
 	put(t, d.dir, "log")
 	script := filepath.Join(d.dir, "erase")
-	must(t, os.WriteFile(script, []byte("#!/bin/sh\nls "+d.work()+" | wc -l >>"+d.dir+"/log\nenv >"+d.dir+"/env\n[ -e "+d.dir+"/ready ] || { echo not yet; exit 3; }\n"), 0o755))
+	writeProgram(t, script, []byte("#!/bin/sh\nls "+d.work()+" | wc -l >>"+d.dir+"/log\nenv >"+d.dir+"/env\n[ -e "+d.dir+"/ready ] || { echo not yet; exit 3; }\n"))
 	d.declare(fmt.Sprintf("format: picket.responses/1\nwipe:\n  commands: [{name: key, run: [%s]}]\n  folders: [%s]\n", script, d.work()))
 	t.Setenv("PICKET_SECRET", "x")
 	d.after(0)

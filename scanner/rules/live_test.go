@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,15 +38,15 @@ func TestRulesOnLiveProcesses(t *testing.T) {
 	gone := dropIn(t, "/tmp", sleep)
 	network, local := tcpConn(t), unixConn(t)
 	planted := map[string]int{
-		"OS-011 dropped": start(t, &exec.Cmd{Path: dropped, Args: []string{"sleep", "60"}}),
-		"OS-011 deleted": start(t, &exec.Cmd{Path: gone, Args: []string{"sleep", "60"}}),
-		"OS-012 network": start(t, &exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "sleep 60; :"}, Stdin: network, Stdout: network}),
-		"OS-039 posing":  start(t, &exec.Cmd{Path: sleep, Args: []string{"[kworker/0:1]", "60"}}),
+		"OS-011 dropped": start(t, &exec.Cmd{Path: dropped, Args: []string{"sleep", "3600"}}),
+		"OS-011 deleted": start(t, &exec.Cmd{Path: gone, Args: []string{"sleep", "3600"}}),
+		"OS-012 network": start(t, &exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "sleep 3600; :"}, Stdin: network, Stdout: network}),
+		"OS-039 posing":  start(t, &exec.Cmd{Path: sleep, Args: []string{"[kworker/0:1]", "3600"}}),
 	}
 	benign := map[string]int{
-		"OS-012 local":  start(t, &exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "sleep 60; :"}, Stdin: local, Stdout: local}),
-		"OS-039 login":  start(t, &exec.Cmd{Path: sleep, Args: []string{"-sleep", "60"}}),
-		"OS-011 system": start(t, &exec.Cmd{Path: sleep, Args: []string{"sleep", "60"}}),
+		"OS-012 local":  start(t, &exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", "sleep 3600; :"}, Stdin: local, Stdout: local}),
+		"OS-039 login":  start(t, &exec.Cmd{Path: sleep, Args: []string{"-sleep", "3600"}}),
+		"OS-011 system": start(t, &exec.Cmd{Path: sleep, Args: []string{"sleep", "3600"}}),
 	}
 	if err := os.Remove(gone); err != nil {
 		t.Fatal(err)
@@ -104,7 +105,10 @@ func dropIn(t *testing.T, dir, program string) string {
 		t.Fatal(err)
 	}
 	name := filepath.Join(tmp, "sleep")
-	if err := os.WriteFile(name, b, 0o755); err != nil {
+	syscall.ForkLock.RLock() // what is born meanwhile would have it open for writing, and nobody could run it
+	err = os.WriteFile(name, b, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return name
@@ -113,15 +117,16 @@ func dropIn(t *testing.T, dir, program string) string {
 // start runs a command until the test ends and gives its process id.
 func start(t *testing.T, cmd *exec.Cmd) int {
 	t.Helper()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Kill()
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with what a shell runs
 		cmd.Wait()
 	})
 	// The process is still a copy of this one until it has called execve.
-	for range 200 {
+	for range 60_000 {
 		exe, _ := os.Readlink(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "exe"))
 		if self, _ := os.Executable(); exe != self {
 			return cmd.Process.Pid
