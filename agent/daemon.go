@@ -53,9 +53,11 @@ type machine struct {
 	sink     func(Config) Sink
 	// upstream gives where events go beside the file, nil for nowhere; a nil function goes by the enrolment.
 	upstream func(Config) Sink
-	boards   []board               // where people read what they are told
-	zone     func() *time.Location // of the device; nil is the process's
-	dial     dialFunc              // into the network, for the network probe; nil asks nothing of it
+	// metered tells whether the network costs by volume; nil where nobody can tell.
+	metered func(context.Context) (bool, error)
+	boards  []board               // where people read what they are told
+	zone    func() *time.Location // of the device; nil is the process's
+	dial    dialFunc              // into the network, for the network probe; nil asks nothing of it
 }
 
 // settled is a configuration in effect, and what it names.
@@ -139,6 +141,7 @@ func newDaemon(m machine) (*daemon, error) {
 	d.judging.seen = append(d.judging.seen, d.page.seeNetworks)
 	d.ship = newShipper(d.vault, warn, m)
 	d.ship.reached = d.contacted
+	d.ship.meter = d.newMeter()
 	if err := d.vault.open(); err != nil {
 		return nil, &hinted{err, "stop it first: 'picket service stop', or by its process id"}
 	}

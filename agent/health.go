@@ -24,6 +24,7 @@ const (
 	warnUpstreamUnfit      = "upstream-unfit"
 	warnUpstreamDistrusted = "upstream-distrusted"
 	warnUpstreamRejecting  = "upstream-rejecting"
+	warnUpstreamHeld       = "upstream-held"
 	warnSinkFile           = "sink-file"
 )
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -420,24 +419,7 @@ func (f *fakeServer) Notify(app string, replaces uint32, icon, summary, body str
 // TestDesktopNotices: a real bus, a real agent and its socket, and what shows notices on the bus.
 func TestDesktopNotices(t *testing.T) {
 	t.Parallel()
-	daemon, err := exec.LookPath("dbus-daemon")
-	if err != nil {
-		t.Skip("there is no dbus-daemon here")
-	}
-	dir := t.TempDir()
-	address := "unix:path=" + dir + "/bus"
-	bus := exec.Command(daemon, "--session", "--nofork", "--nopidfile", "--print-address", "--address="+address)
-	out, err := bus.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := bus.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { bus.Process.Kill(); bus.Wait() })
-	if _, err := out.Read(make([]byte, 200)); err != nil { // it listens
-		t.Fatal(err)
-	}
+	address, endBus := busOfTests(t)
 	env := func(name string) string {
 		return map[string]string{"DBUS_SESSION_BUS_ADDRESS": address + ",guid=0123"}[name]
 	}
@@ -530,7 +512,7 @@ func TestDesktopNotices(t *testing.T) {
 	if len(server.seen) > 0 || len(opened) > 0 {
 		t.Errorf("more was shown or opened: %d, %d", len(server.seen), len(opened))
 	}
-	bus.Process.Kill() // the session ends
+	endBus() // the session ends
 	if err := <-followed; err != nil {
 		t.Errorf("the end of the session: %v", err)
 	}

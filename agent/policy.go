@@ -20,6 +20,7 @@ type Policy struct {
 	Allow         []PolicyAllow       `key:"allow" json:"allow" doc:"rows that are accepted; as in an allow list, but the finding stays visible"`
 	Intervals     PolicyIntervals     `key:"intervals" json:"intervals" doc:"bounds of the device's own configuration"`
 	Send          string              `key:"send" kind:"full no-personal-apps level-only" default:"full" json:"send" doc:"what leaves the device"`
+	Metered       PolicyMetered       `key:"metered" json:"metered" doc:"what goes upstream over a network that costs by volume"`
 	Retention     time.Duration       `key:"retention" min:"1d" max:"366d" json:"retention" doc:"how long at most what is not delivered stays on the device"`
 	Posture       PolicyPosture       `key:"posture" json:"posture" doc:"what a device must be like for access"`
 	Responses     PolicyResponses     `key:"responses" json:"responses" doc:"what may be done beside telling; all off unless set"`
@@ -68,6 +69,19 @@ type PolicyIntervals struct {
 	SnapshotMax time.Duration `key:"snapshot_max" min:"1h" max:"31d" json:"snapshot_max" doc:"snapshot_interval at most"`
 	Update      time.Duration `key:"update" min:"15m" max:"7d" default:"6h" json:"update" doc:"time from one look for updates to the next"`
 }
+
+// PolicyMetered bounds what is sent over metered networks.
+type PolicyMetered struct {
+	Network string `key:"network" kind:"auto always never" default:"auto" json:"network" doc:"whether the device's network is metered; auto: as NetworkManager or Android says, and not where nobody does"`
+	Daily   Size   `key:"daily" min:"100kB" max:"100GB" default:"5MB" json:"daily" doc:"bytes a day (UTC); beyond them only what is high or critical goes, and the rest waits for another network or day"`
+}
+
+// Whether a network is metered, where a policy says it.
+const (
+	meteredAuto   = "auto"
+	meteredAlways = "always"
+	meteredNever  = "never"
+)
 
 // PolicyPosture is what access hangs on.
 type PolicyPosture struct {
@@ -160,4 +174,12 @@ func (p *Policy) send() string {
 		return sendFull
 	}
 	return p.Send
+}
+
+// metered is what is sent over metered networks.
+func (p *Policy) metered() PolicyMetered {
+	if p == nil {
+		return PolicyMetered{meteredAuto, meteredDaily}
+	}
+	return p.Metered
 }

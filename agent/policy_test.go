@@ -238,6 +238,8 @@ What an organisation decides for its devices is one signed document, ` + "`polic
   finding is keyed with a secret of the device, so that it cannot be guessed; with ` + "`level-only`" + ` neither findings nor packages leave the
   device. Reports and the local API stay whole: they are the person's own. A change of the mode asks for a new snapshot. What was
   waiting under a mode that let more leave is withdrawn before anything else is sent; the file that sink_file names has it still.
+* **metered** bounds what goes upstream over a network that costs by volume ([upstream.md](upstream.md)). A Picket from before this key refuses a
+  policy that has it, and keeps the one that it has.
 * **Before the first policy.** Where the enrolment names updates, nothing is sent upstream until they have been fetched once, so that
   what the device had in store does not leave before anybody knows what may.
 * **A policy that was accepted and cannot be read any more**, on a damaged disk, counts as level-only until there is one again.

@@ -49,6 +49,8 @@ func policyValue(v any) string {
 		return map[bool]string{true: "on", false: "off"}[x]
 	case scanner.Severity:
 		return x.String()
+	case Size:
+		return formatSize(x)
 	case time.Duration:
 		if x > 0 {
 			return formatDuration(x)

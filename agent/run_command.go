@@ -101,6 +101,7 @@ func hostMachine(which *configFlags, log io.Writer) machine {
 		version: version(),
 		built:   buildTime(),
 		sink:    func(c Config) Sink { return newFileSink(c.SinkFile, c.SinkSize) },
+		metered: hostMetered(HostEnv(nil).Android, func(ctx context.Context) (scanner.Device, error) { return device.Live(ctx, device.LiveOptions{}) }),
 		boards:  hostBoards(HostEnv(nil)),
 		zone:    hostZone(HostEnv(nil).Android),
 		dial:    (&net.Dialer{}).DialContext,

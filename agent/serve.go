@@ -107,6 +107,7 @@ func (d *daemon) status() Status {
 	s.Updates, s.Send = updatesState(crit, d.clock.wall()), crit.policy.send()
 	s.LastScan, s.NextScan = d.scanTimes(c)
 	d.storeStatus(&s)
+	s.Outbox.Metered = d.ship.meter.state(d.clock.wall())
 	s.Enrolment, s.Access = d.member.state(), d.postureNow().State
 	s.Responses = d.responseState()
 	s.Warnings = d.warn.all()

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +28,7 @@ type Receipt struct {
 	Err       error             // why the others were not delivered; a *failure says how long to wait
 	Note      string            // something to log
 	Later     bool              // there is nothing that may be taken yet
+	Sent      int64             // bytes that it cost on the way, about; 0 for a file
 }
 
 // What is sent at once.
@@ -60,6 +60,8 @@ type shipper struct {
 	reached func()      // called when the upstream took something; may be nil
 
 	file, up *lane
+	meter    *meter // nil bounds nothing
+	held     bool   // only what is grave may go upstream
 
 	// What waits for the upstream, as far as it was looked at.
 	filed   uint64        // sequence number that the file has got to
@@ -119,14 +121,17 @@ func (s *shipper) run(ctx context.Context, file, up Sink) error {
 // before the outbox grows.
 func (s *shipper) round(ctx context.Context, file, up Sink) time.Duration {
 	if up == nil {
+		s.held = false
 		s.try(ctx, s.file, func() error { return s.all(ctx, file) })
 		return s.file.until
 	}
 	if s.moved.Swap(false) {
 		s.up.network()
+		s.meter.moved()
 	}
 	s.try(ctx, s.file, func() error { return s.record(ctx, file) })
 	s.urgent = s.hurried.Swap(false) || s.urgent
+	s.held = s.meter.holds(ctx)
 	if err := s.look(); err == nil && s.ripe() {
 		s.try(ctx, s.up, func() error { return s.all(ctx, s.after(up)) })
 	}
@@ -136,6 +141,10 @@ func (s *shipper) round(ctx context.Context, file, up Sink) time.Duration {
 	}
 	if s.ripe() && s.up.until == 0 { // what is left waits for the file
 		next = max(next, s.file.until)
+	}
+	if s.held && s.due != 0 && !s.ripe() {
+		s.meter.holding()
+		next = s.clock.boot() + meteredLook
 	}
 	if f := s.file.until; f != 0 && (next == 0 || f < next) {
 		next = f
@@ -220,19 +229,23 @@ func (a *second) Send(ctx context.Context, events []store.Event) Receipt {
 
 // batch ships once and gives how many events left the outbox.
 func (s *shipper) batch(ctx context.Context, sink Sink) (int, error) {
-	var events []store.Event
-	err := s.vault.use(func(st *store.Store) (err error) {
-		events, err = st.Peek(batchEvents, batchBytes)
-		return err
-	})
+	events, left, err := s.peek()
 	if err != nil {
 		return 0, err
 	}
 	if len(events) == 0 {
-		s.urgent, s.bytes, s.due = false, 0, 0
+		s.urgent = false
+		if !left {
+			s.bytes, s.due = 0, 0
+			s.meter.emptied()
+		}
 		return 0, nil
 	}
 	got := sink.Send(ctx, events)
+	if got.Sent > 0 {
+		s.meter.spent(ctx, got.Sent)
+		s.held = s.meter.holds(ctx)
+	}
 	if got.Later {
 		return 0, nil
 	}
@@ -264,16 +277,34 @@ func (s *shipper) batch(ctx context.Context, sink Sink) (int, error) {
 		return nil
 	})
 	s.refusing(got.Refused)
-	left := len(got.Delivered) + len(got.Refused)
+	gone := len(got.Delivered) + len(got.Refused)
 	switch {
 	case err != nil:
-		return left, err
+		return gone, err
 	case got.Err != nil:
-		return left, fmt.Errorf("delivering events: %w", got.Err)
-	case left == 0:
+		return gone, fmt.Errorf("delivering events: %w", got.Err)
+	case gone == 0:
 		return 0, fmt.Errorf("delivering events: none of %d was taken", len(events))
 	}
-	return left, nil
+	return gone, nil
+}
+
+// peek gives what may go next, and whether anything waits beside it.
+func (s *shipper) peek() (events []store.Event, left bool, err error) {
+	err = s.vault.use(func(st *store.Store) (err error) {
+		if !s.held {
+			events, err = st.Peek(batchEvents, batchBytes)
+			return err
+		}
+		stats, err := st.Stats()
+		if err != nil {
+			return err
+		}
+		left = stats.Outbox > 0
+		events, err = st.PeekGrave(uint8(scanner.High), batchEvents, batchBytes)
+		return err
+	})
+	return events, left, err
 }
 
 // refusing makes it a warning that events were refused, for a day.
@@ -286,60 +317,6 @@ func (s *shipper) refusing(events map[string]string) {
 		s.refused = 0
 		s.warn.clear(warnUpstreamRejecting)
 	}
-}
-
-// fileNote is how far the file has got, while there is an upstream: a sequence number.
-const fileNote = "filed"
-
-// record brings the file up to date with the outbox. A crash between the file and the note has
-// the last of it written again.
-func (s *shipper) record(ctx context.Context, file Sink) error {
-	for some := false; ctx.Err() == nil; some = true {
-		n, err := s.write(ctx, file)
-		if err != nil {
-			return fmt.Errorf("writing events: %w", &failure{err: err, code: warnSinkFile, pace: fileLane, fix: "see to the place that sink_file names; the upstream is sent events all the same"})
-		}
-		if n == 0 && !some {
-			return errIdle
-		}
-		if n == 0 {
-			break
-		}
-	}
-	if s.missed > 0 {
-		s.log.Warn("events went upstream while the file could not be written", "missing", s.missed)
-		s.missed = 0
-	}
-	return nil
-}
-
-// write writes the events that come next in the file, and gives how many.
-func (s *shipper) write(ctx context.Context, file Sink) (int, error) {
-	var events []store.Event
-	err := s.vault.use(func(st *store.Store) error {
-		note, err := st.Recall(notesTable, fileNote)
-		if err != nil {
-			return err
-		}
-		s.filed, _ = strconv.ParseUint(string(note), 10, 64) // none is 0
-		events, err = st.Pending(s.filed, batchEvents)
-		return err
-	})
-	if err != nil || len(events) == 0 {
-		return 0, err
-	}
-	if got := file.Send(ctx, events); got.Err != nil {
-		return 0, got.Err
-	}
-	last := events[len(events)-1].Seq
-	err = s.vault.use(func(st *store.Store) error {
-		return st.Remember(notesTable, fileNote, strconv.AppendUint(nil, last, 10), keepNotes)
-	})
-	if err != nil {
-		return 0, err
-	}
-	s.filed = last
-	return len(events), nil
 }
 
 // look finds out what has come since it last looked, and how long that may wait.
@@ -369,5 +346,5 @@ func (s *shipper) look() error {
 
 // ripe tells whether what waits is to be sent.
 func (s *shipper) ripe() bool {
-	return s.urgent || s.bytes >= batchBytes || s.due != 0 && s.clock.boot() >= s.due
+	return s.urgent || !s.held && (s.bytes >= batchBytes || s.due != 0 && s.clock.boot() >= s.due)
 }

@@ -66,6 +66,7 @@ func (u *upstreamSink) Send(ctx context.Context, events []store.Event) Receipt {
 		pieces = append(pieces, more...)
 	}
 	out := Receipt{Refused: map[string]string{}}
+	before := u.cost()
 	if u.aside >= asideMost && len(pieces) > 0 {
 		out.Err = u.tryLast(ctx, pieces[len(pieces)-1])
 	}
@@ -78,7 +79,9 @@ func (u *upstreamSink) Send(ctx context.Context, events []store.Event) Receipt {
 		out.Err = u.deliver(ctx, pieces[:n], d)
 		pieces = pieces[n:]
 	}
-	out.Note = d.note
+	if out.Note = d.note; u.cost() > before {
+		out.Sent = u.cost() - before + meteredConnection
+	}
 	for _, e := range events {
 		switch why, refused := d.refused[e.ID]; {
 		case d.left[e.ID] > 0: // comes again, whole
@@ -89,6 +92,14 @@ func (u *upstreamSink) Send(ctx context.Context, events []store.Event) Receipt {
 		}
 	}
 	return out
+}
+
+// cost is how many bytes of requests were sent so far.
+func (u *upstreamSink) cost() int64 {
+	if u.sent == nil {
+		return 0
+	}
+	return u.sent()
 }
 
 // Close closes its connections.

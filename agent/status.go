@@ -68,6 +68,8 @@ type OutboxState struct {
 	Quarantined uint64     `json:"quarantined"` // refused for good
 	Dropped     uint64     `json:"dropped"`     // not told yet
 	Upstream    string     `json:"upstream"`    // where events go
+	// Metered is there where some of today was sent over a metered network.
+	Metered *MeteredState `json:"metered,omitempty"`
 }
 
 // StoreState is the store's file.

@@ -163,6 +163,12 @@ func outboxText(o OutboxState, now time.Time) string {
 	if o.Upstream != "" {
 		text += ", to " + o.Upstream
 	}
+	if m := o.Metered; m != nil {
+		text += fmt.Sprintf("; %s of %s sent today over a metered network", bytesText(m.Bytes), bytesText(m.Daily))
+		if m.Held != nil {
+			text += ", and what is not grave waits for another network or day"
+		}
+	}
 	return text
 }
 

@@ -68,6 +68,44 @@ func TestPeekKeepsTheOrderOfASubject(t *testing.T) {
 	wantEvents(t, s, "updated b: 1 was 0", "updated a: 2 was 1", "updated b: 2 was 1")
 }
 
+func TestPeekGravePassesOverOthers(t *testing.T) {
+	t.Parallel()
+	s := open(t, tempPath(t), Options{})
+	for i, e := range []struct {
+		key      string
+		severity uint8
+	}{{"a", 1}, {"b", 2}, {"c", 1}, {"b", 4}, {"b", 1}, {"d", 5}} {
+		if _, err := s.Queue(e.key, e.severity, func(Change) ([]byte, error) { return fmt.Append(nil, i), nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for range 10 {
+		evs, err := s.PeekGrave(4, 10, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, e := range evs {
+			ids = append(ids, e.ID)
+		}
+		got = append(got, strings.Join(bodies(evs), ","))
+		if err := s.Ack(ids...); err != nil {
+			t.Fatal(err)
+		}
+		if len(evs) == 0 {
+			break
+		}
+	}
+	// What came before the grave one of its key goes first, and what came after it stays.
+	if !slices.Equal(got, []string{"1,5", "3", ""}) {
+		t.Errorf("%q", got)
+	}
+	if got := bodies(peek(t, s, 10, 1<<20)); !slices.Equal(got, []string{"0", "2", "4"}) {
+		t.Errorf("%q is left", got)
+	}
+}
+
 func TestIDsAreTimeOrderedUUIDs(t *testing.T) {
 	t.Parallel()
 	c := newClock()

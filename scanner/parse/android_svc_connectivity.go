@@ -20,7 +20,8 @@ type AndroidNetwork struct {
 	Validated     bool     // a probe reached the internet over it
 	CaptivePortal bool     // a probe met a portal
 	VPN           bool
-	OwnerUID      int // app that runs it, for a VPN; -1 when not printed
+	Metered       bool // its capabilities are known, and do not say that it is not
+	OwnerUID      int  // app that runs it, for a VPN; -1 when not printed
 	WiFi          *WiFiLink
 	Link          LinkProperties
 	Line          int // 1-based
@@ -105,7 +106,9 @@ func androidNetwork(line string) (n AndroidNetwork, ok bool) {
 	}
 	capabilities, _ := between(nc, "Capabilities: ", " ")
 	capabilities = strings.TrimRight(capabilities, "]}")
+	n.Metered = capabilities != ""
 	for _, c := range listWords(capabilities, "&|") {
+		n.Metered = n.Metered && c != "NOT_METERED"
 		n.Validated = n.Validated || c == "VALIDATED"
 		n.CaptivePortal = n.CaptivePortal || c == "CAPTIVE_PORTAL"
 	}

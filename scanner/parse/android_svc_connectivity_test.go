@@ -32,7 +32,7 @@ func TestConnectivities(t *testing.T) {
 	t.Parallel()
 	pre, addr := netip.MustParsePrefix, netip.MustParseAddr
 	got, err := Connectivities([]byte(connectivity9))
-	want := Connectivity{Default: 101, Networks: []AndroidNetwork{{ID: 101, Kind: "WIFI", Transports: []string{"WIFI"}, Validated: true, CaptivePortal: true, OwnerUID: -1, Line: 6,
+	want := Connectivity{Default: 101, Networks: []AndroidNetwork{{ID: 101, Kind: "WIFI", Transports: []string{"WIFI"}, Validated: true, CaptivePortal: true, Metered: true, OwnerUID: -1, Line: 6,
 		Link: LinkProperties{Interface: "wlan0", Addresses: []netip.Prefix{pre("fe80::1/64"), pre("192.0.2.9/24")}, DNS: []netip.Addr{addr("192.0.2.53")},
 			Routes: []LinkRoute{{To: pre("192.0.2.0/24"), Interface: "wlan0"}, {To: pre("0.0.0.0/0"), Gateway: addr("192.0.2.1"), Interface: "wlan0"}}}}}}
 	if err != nil || !reflect.DeepEqual(got, want) {
@@ -40,10 +40,10 @@ func TestConnectivities(t *testing.T) {
 	}
 	got, err = Connectivities([]byte(connectivity14))
 	want = Connectivity{Default: 104, Networks: []AndroidNetwork{
-		{ID: 104, Kind: "VPN", Transports: []string{"WIFI", "VPN"}, Validated: true, VPN: true, OwnerUID: 10123, Line: 5,
+		{ID: 104, Kind: "VPN", Transports: []string{"WIFI", "VPN"}, Validated: true, VPN: true, Metered: true, OwnerUID: 10123, Line: 5,
 			Link: LinkProperties{Interface: "tun0", Addresses: []netip.Prefix{pre("10.8.0.2/32")}, DNS: []netip.Addr{addr("10.8.0.1")},
 				Routes: []LinkRoute{{To: pre("0.0.0.0/0"), Interface: "tun0"}}}},
-		{ID: 100, Kind: "WIFI", Transports: []string{"WIFI"}, Validated: true, OwnerUID: -1, Line: 6,
+		{ID: 100, Kind: "WIFI", Transports: []string{"WIFI"}, Validated: true, Metered: true, OwnerUID: -1, Line: 6,
 			WiFi: &WiFiLink{SSID: "Cafe, BSSID: x", BSSID: "02:11:22:33:44:55", Security: "open", Standard: "11ax", Frequency: 5180, RSSI: -44, NetworkID: 3},
 			Link: LinkProperties{Interface: "wlan0", Addresses: []netip.Prefix{pre("192.0.2.9/24")}, DNS: []netip.Addr{addr("192.0.2.53"), addr("2001:db8::53")},
 				Routes:     []LinkRoute{{To: pre("0.0.0.0/0"), Gateway: addr("192.0.2.1"), Interface: "wlan0"}},
@@ -151,4 +151,19 @@ func FuzzConnectivity(f *testing.F) {
 		}
 		VPNManagement(b)
 	})
+}
+
+func TestMeteredNetworks(t *testing.T) {
+	t.Parallel()
+	for nc, want := range map[string]bool{
+		" nc{[ Transports: WIFI Capabilities: NOT_METERED&INTERNET&VALIDATED LinkUpBandwidth>=1Kbps]}": false,
+		" nc{[ Transports: CELLULAR Capabilities: INTERNET&VALIDATED LinkUpBandwidth>=1Kbps]}":         true,
+		" nc{[ Transports: WIFI Capabilities: INTERNET&NOT_METERED]}":                                  false,
+		"": false, // nobody knows
+	} {
+		c, err := Connectivities([]byte("Active default network: 7\n\nCurrent Networks:\n  NetworkAgentInfo{network{7}  ni{WIFI CONNECTED}  lp{{InterfaceName: wlan0}}" + nc + "}\n"))
+		if err != nil || len(c.Networks) != 1 || c.Networks[0].Metered != want {
+			t.Errorf("%q: %+v, %v", nc, c.Networks, err)
+		}
+	}
 }
