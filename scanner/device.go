@@ -282,6 +282,15 @@ func (a Algo) String() string {
 	return "unknown"
 }
 
+// Held tells whether a file had content of that digest where the device was seen. In a recording what
+// a file shows may lack secrets, and its own digest then tells nothing.
+func Held(fsys FS, name string, algo Algo, digest []byte) bool {
+	v, ok := fsys.(interface {
+		Held(name string, algo Algo, digest []byte) bool
+	})
+	return ok && v.Held(name, algo, digest)
+}
+
 // ReadFile reads a whole file, refusing one longer than limit bytes: what a device holds is
 // hostile, and so is what it says of its size.
 func ReadFile(fsys FS, name string, limit int64) ([]byte, error) {

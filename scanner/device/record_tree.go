@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"picket/scanner"
 )
@@ -205,7 +206,19 @@ func textHead(head []byte) []byte {
 	if bytes.HasPrefix(head, []byte("-----BEGIN ")) {
 		return head
 	}
-	return head[:min(len(head), magicSize)]
+	head = head[:min(len(head), magicSize)]
+	if bytes.HasPrefix(head, []byte("#!")) || bytes.HasPrefix(head, []byte("PuTTY-Us")) || !isWords(head) {
+		return head
+	}
+	return bytes.Repeat([]byte{'x'}, len(head)) // somebody's words
+}
+
+// isWords tells text from the marks of formats, which have bytes that no text has.
+func isWords(head []byte) bool {
+	for cut := 0; cut < utf8.UTFMax && cut < len(head) && !utf8.Valid(head); cut++ {
+		head = head[:len(head)-1] // a letter that was cut off
+	}
+	return utf8.Valid(head) && !bytes.ContainsFunc(head, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' })
 }
 
 func (t *recordTree) digest(name string, algo scanner.Algo) (sum []byte, err error) {
@@ -217,6 +230,18 @@ func (t *recordTree) digest(name string, algo scanner.Algo) (sum []byte, err err
 		return func(r *rare) error { r.digests[algo] = got; return nil }, err
 	})
 	return sum, err
+}
+
+// held tells whether a file has a digest that was asked for. A recorder keeps the digest then and only
+// then: that of a file with a secret in it would let the secret be guessed.
+func (t *recordTree) held(name string, algo scanner.Algo, digest []byte) bool {
+	if t.device != nil {
+		if sum, err := t.device.Digest(name, algo); err != nil || !bytes.HasPrefix(sum, digest) {
+			return false
+		}
+	}
+	sum, err := t.digest(name, algo)
+	return err == nil && bytes.HasPrefix(sum, digest)
 }
 
 func (t *recordTree) xattr(name, attr string) (value []byte, err error) {

@@ -199,8 +199,8 @@ func TestARecordingHoldsNoSecrets(t *testing.T) {
 		if b, err := scanner.ReadFile(d.FS(), "/etc/wifi", 100); err != nil || string(b) != "psk=********\n" {
 			t.Errorf("%q, %v", b, err)
 		}
-		// Of a text, no more is kept than tells its format.
-		if b, err := d.FS().Head("/etc/key"); err != nil || string(b) != "********" {
+		// Of a text, no more is kept than that it is one.
+		if b, err := d.FS().Head("/etc/key"); err != nil || string(b) != "xxxxxxxx" {
 			t.Errorf("%q, %v", b, err)
 		}
 	}

@@ -291,6 +291,16 @@ func (r *rooted) Digest(name string, algo scanner.Algo) ([]byte, error) {
 	return digestIn(r.t, p, algo)
 }
 
+// Held is scanner.Held.
+func (r *rooted) Held(name string, algo scanner.Algo, digest []byte) bool {
+	t, ok := r.t.(*recordTree)
+	if !ok {
+		return false // content is shown as it is
+	}
+	p, err := r.resolve("open", name, true)
+	return err == nil && t.held(p, algo, digest)
+}
+
 // digestIn is headIn for digests.
 func digestIn(t tree, name string, algo scanner.Algo) ([]byte, error) {
 	if d, ok := t.(digester); ok {

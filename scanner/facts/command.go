@@ -69,7 +69,7 @@ func (p *provenance) commandOf(line string, u *scanner.Unread) CommandLine {
 
 // shown cuts a line to what a report shows of it, secrets among its words taken out.
 func shown(line string) string {
-	line = text([]byte(strings.TrimSpace(line)))
+	line = parse.RedactLine(text([]byte(strings.TrimSpace(line))))
 	words := append([]string{""}, strings.Fields(line)...) // the first is taken for the program's name
 	if safe := parse.RedactArgs(words); !slices.Equal(safe, words) {
 		line = strings.Join(safe[1:], " ")

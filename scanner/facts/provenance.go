@@ -53,7 +53,7 @@ func (p *provenance) origin(name string, content []byte) Origin {
 	case owned && w.Algo == 0:
 		o.MarkUnread("pristine", "the package database holds no digest of "+name)
 	case owned:
-		o.Pristine = bytes.HasPrefix(digestOf(content, w.Algo), w.Digest) && len(w.Digest) > 0
+		o.Pristine = len(w.Digest) > 0 && (bytes.HasPrefix(digestOf(content, w.Algo), w.Digest) || scanner.Held(p.fs, name, w.Algo, w.Digest))
 	}
 	by, why := p.writableBy(name)
 	o.WritableBy = by

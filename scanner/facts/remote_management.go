@@ -49,14 +49,6 @@ func collectRemoteManagement(_ context.Context, in *scanner.Input) scanner.Table
 	return t
 }
 
-func defaultCommunity(word string) bool {
-	switch strings.ToLower(word) {
-	case "public", "private", "cisco", "admin", "snmp", "community", "default":
-		return true
-	}
-	return false
-}
-
 // snmp reads snmpd.conf(5). The community is judged and dropped.
 func (m *managementReader) snmp() {
 	for _, name := range append(m.glob("/etc/snmp/snmpd.conf"), m.glob("/etc/snmp/snmpd.conf.d/*.conf")...) {
@@ -72,10 +64,10 @@ func (m *managementReader) snmp() {
 			source := ""
 			switch strings.ToLower(d.Words[0]) {
 			case "rocommunity", "rocommunity6", "rwcommunity", "rwcommunity6":
-				row.Default, source = defaultCommunity(d.Arg(0)), d.Arg(1)
+				row.Default, source = parse.CommonCommunity(d.Arg(0)), d.Arg(1)
 				row.Write = strings.HasPrefix(strings.ToLower(d.Words[0]), "rw")
 			case "com2sec", "com2sec6":
-				row.Default, source = defaultCommunity(d.Arg(2)), d.Arg(1)
+				row.Default, source = parse.CommonCommunity(d.Arg(2)), d.Arg(1)
 			default:
 				continue
 			}
@@ -85,7 +77,7 @@ func (m *managementReader) snmp() {
 	}
 	for _, s := range parse.UCI(m.file("/etc/config/snmpd")) {
 		if s.Type == "com2sec" {
-			m.rows = append(m.rows, RemoteManagement{Protocol: "snmp", Setting: "com2sec " + s.Name, Default: defaultCommunity(s.Get("community")),
+			m.rows = append(m.rows, RemoteManagement{Protocol: "snmp", Setting: "com2sec " + s.Name, Default: parse.CommonCommunity(s.Get("community")),
 				Write: s.Get("secname") == "rw", Limited: s.Get("source") != "default", Where: at("/etc/config/snmpd", s.Line)})
 		}
 	}

@@ -251,7 +251,7 @@ func linkRoute(s string) (r LinkRoute, ok bool) {
 func (l *LinkProperties) proxy(s string) {
 	if _, script, ok := strings.Cut(s, "PAC Script: "); ok {
 		script, s = cutField(script)
-		l.ProxyScript = clip(redactURL(strings.Trim(script, "[]{}")), 500)
+		l.ProxyScript = clip(RedactLine(strings.Trim(script, "[]{}")), 500)
 	}
 	s = strings.TrimPrefix(s, "[[")
 	s = strings.TrimPrefix(s, "[")

@@ -57,7 +57,7 @@ func TestConnectivities(t *testing.T) {
 	}
 	var pac LinkProperties
 	pac.proxy("PAC Script: http://user:secretword@pac.example/p [localhost] 0")
-	if pac.ProxyScript != redactURL("http://user:secretword@pac.example/p") || pac.ProxyHost != "localhost" {
+	if pac.ProxyScript != RedactLine("http://user:secretword@pac.example/p") || pac.ProxyHost != "localhost" {
 		t.Errorf("%+v", pac)
 	}
 }

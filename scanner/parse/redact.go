@@ -3,6 +3,7 @@ package parse
 import (
 	"bytes"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -91,7 +92,7 @@ func mask(v []byte) []byte {
 
 // RedactPEM takes the body out of private keys.
 func RedactPEM(b []byte) []byte {
-	const begin, keyEnd = "-----BEGIN ", "PRIVATE KEY-----"
+	const begin, dashes = "-----BEGIN ", "-----"
 	var out []byte
 	for {
 		i := bytes.Index(b, []byte(begin))
@@ -102,7 +103,10 @@ func RedactPEM(b []byte) []byte {
 		if n := bytes.IndexByte(head, '\n'); n >= 0 {
 			head = head[:n]
 		}
-		if !bytes.Contains(head, []byte(keyEnd)) {
+		if n := bytes.Index(head[len(begin):], []byte(dashes)); n >= 0 {
+			head = head[:len(begin)+n+len(dashes)]
+		}
+		if !bytes.Contains(head, []byte("PRIVATE KEY")) && !bytes.Contains(head, []byte("Static key")) {
 			out = append(out, b[:i+len(begin)]...)
 			b = b[i+len(begin):]
 			continue
@@ -135,10 +139,7 @@ func pemPreamble(body []byte) int {
 	case bytes.HasPrefix(text, []byte(opensshMagic)):
 		return skipped + min(shown, len(text))
 	case bytes.HasPrefix(text, []byte("Proc-Type: ")):
-		if n := bytes.IndexByte(text, '\n'); n >= 0 {
-			return skipped + n
-		}
-		return len(body)
+		return skipped + max(0, bytes.IndexByte(text, '\n'))
 	}
 	return 0
 }
@@ -166,6 +167,23 @@ func RedactAccounts(b []byte, mark func(name, hash []byte) byte) []byte {
 			continue
 		}
 		out = append(append(append(append(append(out, name...), ':'), maskHash(name, field, mark)...), ':'), tail...)
+	}
+	return out
+}
+
+// RedactPersons takes what accounts of people say of them (name, room, telephone) out of passwd.
+func RedactPersons(b []byte) []byte {
+	const fields, comment, firstPerson = 7, 4, 1000
+	out := make([]byte, 0, len(b))
+	for line := range bytes.Lines(b) {
+		f := bytes.SplitN(line, []byte{':'}, fields)
+		if len(f) == fields && len(f[comment]) > 0 {
+			if uid, err := strconv.Atoi(string(f[2])); err != nil || uid >= firstPerson {
+				f[comment] = []byte{'x'}
+				line = bytes.Join(f, []byte{':'})
+			}
+		}
+		out = append(out, line...)
 	}
 	return out
 }
