@@ -58,9 +58,11 @@ Look first: --preview lists what would be saved, with sizes, and writes nothing.
 			rec := device.NewRecorder(dev, device.RecordOptions{Redact: facts.Redact, Version: version()})
 			opts.Tables = facts.Everything(opts.Collectors)
 			opts.Progress = p.step
-			if _, err := scanner.Scan(cmd.Context(), rec, opts); err != nil {
+			report, err := scanner.Scan(cmd.Context(), rec, opts)
+			if err != nil {
 				return fmt.Errorf("recording: %w", err)
 			}
+			hideNames(rec, report, opts.Collectors)
 			p.stop()
 			if preview {
 				return showPreview(cmd.OutOrStdout(), rec, asJSON)
@@ -77,6 +79,15 @@ Look first: --preview lists what would be saved, with sizes, and writes nothing.
 	as.add(cmd)
 	cmd.Flags().BoolVar(&preview, "preview", false, "list what would be saved and write nothing")
 	return cmd
+}
+
+// hideNames gives other names to people's files that no fact needs.
+func hideNames(rec *device.Recorder, report *scanner.Report, collectors []scanner.Collector) {
+	names := facts.NewPersonalNames(report.Facts, collectors)
+	rec.HideNames(func(name string) (device.Alias, bool) {
+		before, after, ok := names.Hidden(name)
+		return device.Alias{Before: before, After: after}, ok
+	})
 }
 
 func totals(rec *device.Recorder) (items int, bytes int64) {

@@ -115,7 +115,11 @@ func (s *store) walk(do func(id uint32, name string) bool) {
 		}
 		start := len(todo)
 		for c := uint32(s.index.node(p.id).where); c != 0; c = s.index.node(c).next {
-			todo = append(todo, place{c, join(p.name, string(s.index.names.get(s.index.node(c).name)))})
+			name, ok := s.shown[c]
+			if !ok {
+				name = string(s.index.names.get(s.index.node(c).name))
+			}
+			todo = append(todo, place{c, join(p.name, name)})
 		}
 		slices.SortFunc(todo[start:], func(a, b place) int { return strings.Compare(b.name, a.name) })
 	}

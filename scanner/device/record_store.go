@@ -17,6 +17,7 @@ type store struct {
 	errs   errorList
 	devs   []uint64 // device numbers
 	bodies *contentStore
+	shown  map[uint32]string // names that stand in the place of others where a recording is written
 }
 
 // nodeMore is what a recording knows of a node besides what an index does.

@@ -175,7 +175,11 @@ func (t *recordTree) readlink(name string) (to string, err error) {
 func (t *recordTree) head(name string) (head []byte, err error) {
 	err = t.rareAnswer(opHead, "open", name, func(r *rare) { head = r.head }, func() (func(*rare) error, error) {
 		got, err := t.device.Head(name)
-		if err == nil && t.redact != nil && !isCode(got) && !isForeignCode(got) {
+		switch {
+		case err != nil || t.redact == nil || isForeignCode(got):
+		case bytes.HasPrefix(got, []byte("#!")):
+			got, _, _ = bytes.Cut(got, []byte{'\n'}) // what follows is no mark of a script
+		case !isCode(got):
 			got = textHead(t.redact(name, got))
 		}
 		return func(r *rare) error { r.head = got[:min(len(got), headSize)]; return nil }, err

@@ -119,6 +119,10 @@ func RedactPEM(b []byte) []byte {
 		}
 		kept := pemPreamble(b[:end])
 		out = append(out, b[:kept]...)
+		if text := bytes.TrimLeft(b[:end], "\r\n"); kept == 0 && bytes.Contains(head, []byte("OPENSSH")) && len(text) >= opensshShown {
+			kept = end - len(text) + opensshShown // its cipher is not that of a key without a passphrase
+			out = append(append(out, b[:end-len(text)]...), bytes.Repeat([]byte{'x'}, opensshShown)...)
+		}
 		for _, c := range b[kept:end] {
 			if c == '\n' || c == '\r' {
 				out = append(out, c)
@@ -128,16 +132,19 @@ func RedactPEM(b []byte) []byte {
 	}
 }
 
+// opensshShown is how much of an OpenSSH key tells whether a passphrase protects it.
+const opensshShown = 28
+
 // pemPreamble is the length of what stands in front of a private key's own bytes and only
 // tells whether a passphrase protects it: the header of RFC 1421, or the first bytes of
 // OpenSSH's format, up to the second letter of its cipher.
 func pemPreamble(body []byte) int {
-	const opensshMagic, shown = "b3BlbnNzaC1rZXktdjEAAAAA", 28
+	const opensshMagic = "b3BlbnNzaC1rZXktdjEAAAAA"
 	text := bytes.TrimLeft(body, "\r\n")
 	skipped := len(body) - len(text)
 	switch {
 	case bytes.HasPrefix(text, []byte(opensshMagic)):
-		return skipped + min(shown, len(text))
+		return skipped + min(opensshShown, len(text))
 	case bytes.HasPrefix(text, []byte("Proc-Type: ")):
 		return skipped + max(0, bytes.IndexByte(text, '\n'))
 	}

@@ -199,6 +199,8 @@ func secretWordsIn(words []string) []wordHit {
 		key, val, assigned := strings.Cut(w, "=")
 		attached := attachedSecret(w, special)
 		switch {
+		case attached > 0:
+			out = append(out, wordHit{i, attached})
 		case i > 0 && assigned && isSecretOption(key) && isSecretValue(val):
 			out = append(out, wordHit{i, len(key) + 1})
 		case !assigned && strings.HasPrefix(w, "-") && isSecretOption(w) && isSecretValue(next):
@@ -209,8 +211,6 @@ func secretWordsIn(words []string) []wordHit {
 			out = append(out, wordHit{i, strings.IndexByte(next, ':') + 1})
 		case assigned && slices.Contains(loginOptions, key) && isLogin(val):
 			out = append(out, wordHit{i, len(key) + 1 + strings.IndexByte(val, ':') + 1})
-		case attached > 0:
-			out = append(out, wordHit{i, attached})
 		case slices.Contains(special, w) && isSecretValue(next):
 			i++
 			out = append(out, wordHit{i, 0})
