@@ -39,6 +39,9 @@ func isLogin(v string) bool {
 
 func isSecretOption(key string) bool {
 	key = strings.ToLower(strings.TrimLeft(key, "-"))
+	if key == "" || !wordByte(key[len(key)-1]) || strings.ContainsAny(key, " \t\r\n") {
+		return false
+	}
 	if isSecretKey(key) || key != "auth" && isSecretName(key) {
 		return true
 	}

@@ -72,7 +72,7 @@ func (r *textRedactor) form(f *secretForm, line string) {
 		case f.hash:
 			with = "xxxxxxxx$xxxxxxxxxxxxxxxxxxxxxx"
 		}
-		r.hits = append(r.hits, hit{from: from, to: to, with: with, form: true})
+		r.hits = append(r.hits, hit{from: start, to: to, with: f.prefix + with, form: true})
 		at = to
 	}
 }

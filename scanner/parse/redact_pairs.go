@@ -135,7 +135,7 @@ func (r *textRedactor) value(line string, from, sign, after int) {
 	for end < at+len(rest) && strings.IndexByte(" \t\r\n\"'`,;&|<>(){}[]", line[end]) < 0 && !(line[end] == '\\' && end+1 < len(line) && strings.IndexByte("\"'\r\n", line[end+1]) >= 0) {
 		end++
 	}
-	if end > at && end < len(line) && (line[end] == '"' || line[end] == '\'') && !strings.ContainsRune(line[:from], rune(line[end])) && strings.IndexByte("$`", line[at]) < 0 {
+	if end > at && end < at+len(rest) && (line[end] == '"' || line[end] == '\'') && !strings.ContainsRune(line[:from], rune(line[end])) && strings.IndexByte("$`", line[at]) < 0 {
 		if n := strings.IndexByte(line[end+1:at+len(rest)], line[end]); n >= 0 { // pass=a"b c"
 			end += n + 2
 		}
@@ -198,7 +198,7 @@ func (r *textRedactor) attribute(line string, after int) {
 		return
 	}
 	end := at + 1 + n + 1
-	rest := line[end:]
+	rest := strings.TrimRight(line[end:], "\r\n")
 	if n := strings.IndexAny(rest, "<}{"); n >= 0 {
 		if gt := strings.IndexByte(rest[:n], '>'); gt >= 0 {
 			r.part(line, end+gt+1, end+n, 0)
@@ -262,9 +262,11 @@ func (r *textRedactor) requestNames(line string) {
 	}
 }
 
+// digitsFollow tells whether a value is a number of four digits or more.
 func digitsFollow(s string) bool {
-	s = strings.Trim(s, " \t\r\n\"'")
-	return len(s) >= 4 && strings.Trim(s, "0123456789") == ""
+	s = strings.TrimLeft(s, " \t\"'")
+	rest := strings.TrimLeft(s, "0123456789")
+	return len(s)-len(rest) >= 4 && (rest == "" || !wordByte(rest[0]))
 }
 
 // leading hides the secrets of lines whose words alone tell: requirepass x, machine x login y
@@ -319,7 +321,10 @@ func (r *textRedactor) word(line string, from, to int) {
 			to--
 		}
 	}
-	if strings.IndexByte("-=:|&<>(", line[from]) < 0 {
+	if n := strings.IndexAny(line[from:to], ";|&<>()"); n >= 0 && quote == 0 && r.kind == CommandText {
+		to = from + n // another command begins
+	}
+	if from < to && strings.IndexByte("-=:|&<>(", line[from]) < 0 {
 		r.part(line, from, to, quote)
 	}
 }

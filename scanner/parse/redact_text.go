@@ -21,7 +21,10 @@ const (
 // letters a meaning, and all secrets look the same.
 const hiddenValue = "xxxxxxxx"
 
-const maxContinued = 64 // lines that one line may go on for
+const (
+	maxContinued = 64 // lines that one line may go on for
+	maxLooks     = 8  // at one line
+)
 
 // RedactText takes secrets out of a text: values whose names say that they are some (DB_PASSWORD=x,
 // "api_key": "x", <token>x</token>), options of commands (--password x, mysql -px, curl -u name:x),
@@ -91,6 +94,20 @@ func (r *textRedactor) line(line string) string {
 		end := strings.TrimRight(body, "\r\n")
 		return line[:len(line)-len(body)] + r.mark + body[len(end):]
 	}
+	// What a secret's own signs hid from view shows once it is gone, so that a second look finds
+	// nothing that the first did not.
+	for range maxLooks {
+		safe := r.look(line)
+		if safe == line {
+			break
+		}
+		line = safe
+	}
+	return line
+}
+
+// look hides what is seen in a line.
+func (r *textRedactor) look(line string) string {
 	r.hits = r.hits[:0]
 	r.addresses(line)
 	r.pairs(line)
@@ -167,10 +184,27 @@ func (r *textRedactor) apply(line string) string {
 			out.WriteString(line[at:h.from])
 			out.WriteString(h.with)
 		}
+		out.WriteString(breaksIn(line[max(at, h.from):h.to]))
 		at = h.to
 	}
 	out.WriteString(line[at:])
 	return out.String()
+}
+
+// breaksIn gives the ends of lines in a text, each with the backslash that makes it go on: lines stay
+// lines.
+func breaksIn(s string) string {
+	out := ""
+	for i := range len(s) {
+		switch {
+		case s[i] != '\n':
+		case i > 0 && s[i-1] == '\\':
+			out += "\\\n"
+		default:
+			out += "\n"
+		}
+	}
+	return out
 }
 
 // judged masks what RedactSettings does in its own way, and nothing else within it.
