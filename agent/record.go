@@ -22,10 +22,12 @@ func recordCommand() *cobra.Command {
 		Short: "Save what a scan of a device reads, to be scanned elsewhere",
 		Long: `Record saves every file, description and live source that a scan reads, with modes and
 owners, in one file (docs/recording-format.md). Scanning the file gives the report that
-scanning the device gave. Passwords, hashes, passphrases and private keys are taken out.
-With --image it does so for a phone over adb, or for anything that a scan takes.
+scanning the device gave. Passwords, hashes, passphrases, tokens and private keys are taken
+out of settings and commands, and names of people's own files that no finding needs are
+replaced. With --image it does so for a phone over adb, or for anything that a scan takes.
 
-Look first: --preview lists what would be saved, with sizes, and writes nothing.`,
+Look first: --preview lists what would be saved, with sizes, and writes nothing. A secret
+whose name and form say nothing is not seen.`,
 		Example: `  sudo picket record --preview
   sudo picket record laptop.tar.zst
   picket record --image adb:0A1B2C3D phone.tar.zst
