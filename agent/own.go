@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"os"
 	"runtime"
+	"runtime/metrics"
 	"slices"
 	"strconv"
 	"sync"
@@ -109,7 +110,7 @@ func (l *ledger) enter(now time.Time) {
 // use gives what is known, with the process as it is now.
 func (l *ledger) use(now time.Time) OwnUse {
 	l.enter(now)
-	out := OwnUse{CPUSeconds: processCPU().Seconds(), Goroutines: runtime.NumGoroutine(), Resident: residentBytes()}
+	out := OwnUse{CPUSeconds: processCPU().Seconds(), Goroutines: runtime.NumGoroutine(), Resident: residentBytes(), Heap: liveHeap()}
 	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
 		out.Files = len(entries)
 	}
@@ -124,6 +125,14 @@ func (l *ledger) use(now time.Time) OwnUse {
 		return cmp.Or(cmp.Compare(b.CPUSeconds, a.CPUSeconds), cmp.Compare(a.Table, b.Table))
 	})
 	return out
+}
+
+func liveHeap() int64 {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	if metrics.Read(s); s[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return int64(s[0].Value.Uint64())
 }
 
 func residentBytes() int64 {

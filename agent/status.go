@@ -83,6 +83,7 @@ type StoreState struct {
 type OwnUse struct {
 	CPUSeconds float64        `json:"cpu_seconds"` // since start, user and system
 	Resident   int64          `json:"resident"`    // bytes
+	Heap       int64          `json:"heap"`        // bytes that the last collection of garbage left
 	Goroutines int            `json:"goroutines"`
 	Files      int            `json:"files"` // open descriptors
 	Collectors []CollectorUse `json:"collectors,omitempty"`

@@ -202,7 +202,7 @@ type status struct {
 	Outbox   struct{ Events, Dropped, Quarantined uint64 }
 	Warnings []struct{ Code string }
 	Own      struct {
-		Resident          int64
+		Resident, Heap    int64
 		Goroutines, Files int
 	}
 }

@@ -24,6 +24,9 @@ import (
 // Set where a test is the one inside the namespaces.
 const insideEnv = "SOAK_INSIDE"
 
+// Set inside when the agent has the race detector in it.
+const raceEnv = "SOAK_RACE"
+
 // briefly is how long a soak of the normal tests lasts.
 const briefly = 8 * time.Second
 
@@ -46,9 +49,9 @@ func TestSoak(t *testing.T) {
 	if root == "" {
 		root = t.TempDir()
 	}
-	build(t, filepath.Join(root, "usr/bin/picket"), length > briefly)
+	raced := build(t, filepath.Join(root, "usr/bin/picket"), length > briefly)
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestSoak$", "-test.v", "-test.timeout="+(length+20*time.Minute).String())
-	cmd.Env = append(os.Environ(), insideEnv+"="+root)
+	cmd.Env = append(os.Environ(), insideEnv+"="+root, raceEnv+"="+raced)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if uid, gid := os.Geteuid(), os.Getegid(); uid != 0 {
 		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
@@ -71,13 +74,13 @@ func TestSoak(t *testing.T) {
 }
 
 // build makes the command, static; for a soak that lasts with the race detector, where a C
-// compiler is there.
-func build(t *testing.T, path string, long bool) {
+// compiler is there. raced is not empty then.
+func build(t *testing.T, path string, long bool) (raced string) {
 	t.Helper()
 	args, env := []string{"build", "-o", path}, append(os.Environ(), "CGO_ENABLED=0")
 	if _, err := exec.LookPath("gcc"); err == nil && long {
 		args = append(args, "-race", "-tags", "netgo,osusergo", "-ldflags", "-linkmode external -extldflags -static")
-		env = append(os.Environ(), "CGO_ENABLED=1")
+		env, raced = append(os.Environ(), "CGO_ENABLED=1"), "yes"
 	}
 	cmd := exec.Command("go", append(args, "picket")...)
 	cmd.Env = env
@@ -85,6 +88,7 @@ func build(t *testing.T, path string, long bool) {
 		t.Fatalf("go build: %v: %s", err, out)
 	}
 	t.Logf("go %s", strings.Join(args, " "))
+	return raced
 }
 
 // run is one soak.
@@ -337,6 +341,7 @@ func (r *run) measure() error {
 		least.Own.Goroutines = min(least.Own.Goroutines, s.Own.Goroutines)
 		least.Own.Files = min(least.Own.Files, s.Own.Files)
 		least.Own.Resident = min(least.Own.Resident, s.Own.Resident)
+		least.Own.Heap = min(least.Own.Heap, s.Own.Heap)
 		time.Sleep(r.between(400*time.Millisecond, 401*time.Millisecond))
 	}
 	r.quiet = append(r.quiet, least)
