@@ -117,8 +117,8 @@ func newWeb(base *url.URL, client *http.Client) *web {
 
 func (w *web) String() string { return w.base.String() }
 
-func (w *web) open(ctx context.Context, name string, from int64) (io.ReadCloser, int64, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (w *web) open(outer context.Context, name string, from int64) (io.ReadCloser, int64, error) {
+	ctx, cancel := context.WithCancelCause(outer)
 	timer := time.AfterFunc(stall, func() { cancel(errStalled) })
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.base.JoinPath(name).String(), nil)
 	if err != nil {
@@ -148,7 +148,7 @@ func (w *web) open(ctx context.Context, name string, from int64) (io.ReadCloser,
 	case http.StatusRequestedRangeNotSatisfiable:
 		body.Close()
 		if from > 0 {
-			return w.open(ctx, name, 0)
+			return w.open(outer, name, 0)
 		}
 		err = errors.New("the server refuses to send the file")
 	default:

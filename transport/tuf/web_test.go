@@ -3,6 +3,7 @@ package tuf
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -127,6 +128,23 @@ func TestRestOfAnother(t *testing.T) {
 		if _, err := d.fetch(); err != nil {
 			t.Errorf("ranges %v: %v", ranges, err)
 		}
+	}
+}
+
+// TestRestThatIsNotThere: where the server has no such rest, the whole file is asked for.
+func TestRestThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	p := newPublisher(t)
+	d := p.device()
+	d.take("one")
+	src := server(t, p, nil)
+	body, from, err := src.open(t.Context(), "timestamp.json", 1<<30)
+	if err != nil || from != 0 {
+		t.Fatalf("from %d: %v", from, err)
+	}
+	defer body.Close()
+	if _, err := io.ReadAll(body); err != nil {
+		t.Error(err)
 	}
 }
 
