@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -50,10 +51,26 @@ func TestKafka(t *testing.T) {
 			t.Errorf("the topic does not have event %d as it was sent", i)
 		}
 	}
+	// As much as a device sends at once: 1 MiB of bodies, here a snapshot's many small ones, which compress badly.
+	text := base64.StdEncoding.EncodeToString(random(1 << 20 * 3 / 4))
+	var full []event
+	for i := 0; len(text) > 0; i++ {
+		n := min(300, len(text))
+		full, text = append(full, event{fmt.Sprint("full-", i), text[:n]}), text[n:]
+	}
+	if code, said := u.post(client, export("device-1", time.Now(), full...)); code != http.StatusOK {
+		t.Errorf("a full batch: %d %s", code, said)
+	}
 	kafka.Kill()
 	if code, said := post("late", "{}"); code == http.StatusOK {
 		t.Errorf("without a broker: %d %s", code, said)
 	}
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b) // never fails
+	return b
 }
 
 // holds looks into records that are written in base64, a line each.
