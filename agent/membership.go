@@ -23,6 +23,7 @@ const (
 	lastRenewRetry  = time.Hour
 	refusedRetry    = 6 * time.Hour    // after the CA said no
 	renewLook       = time.Hour        // between two looks at the clock, which may be set
+	renewPause      = time.Hour        // after a renewal, whatever the clock says
 	askedRenewal    = 10 * time.Minute // between two that the upstream's refusal brings about
 )
 
@@ -178,7 +179,7 @@ func (m *membership) state() EnrolmentState {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s.Enrolled && !m.due.IsZero() {
-		due := m.due.UTC().Truncate(time.Second)
+		due := m.next(m.clock.wall()).UTC().Truncate(time.Second)
 		s.Renewal = &due
 	}
 	return s
@@ -194,7 +195,8 @@ func (m *membership) run(ctx context.Context) error {
 		m.mu.Lock()
 		wait := forever
 		if !m.due.IsZero() {
-			wait = min(renewLook, max(time.Second, m.due.Sub(m.clock.wall())))
+			now := m.clock.wall()
+			wait = min(renewLook, max(time.Second, m.next(now).Sub(now)))
 		}
 		m.mu.Unlock()
 		m.clock.wait(ctx, wait, m.wake)
@@ -207,7 +209,16 @@ func (m *membership) isDue() bool {
 	defer m.mu.Unlock()
 	now := m.clock.wall()
 	// After a try that failed before now, the clock was set back, and the next is by the wrong one.
-	return m.identity() != nil && !m.due.IsZero() && (!now.Before(m.due) || m.failed > 0 && now.Before(m.tried))
+	return m.identity() != nil && !m.due.IsZero() && (!now.Before(m.next(now)) || m.failed > 0 && now.Before(m.tried))
+}
+
+// next is when a renewal is due, or a try. Where this clock is far ahead of the CA's, a certificate is due as soon as it
+// is given; it is not to be renewed without pause. It wants mu.
+func (m *membership) next(now time.Time) time.Time {
+	if pause := m.tried.Add(renewPause); m.failed == 0 && !now.Before(m.tried) && pause.After(m.due) {
+		return pause
+	}
+	return m.due
 }
 
 // renew tries once.

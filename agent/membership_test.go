@@ -162,6 +162,33 @@ func TestClockAheadForAWhile(t *testing.T) {
 	}
 }
 
+// TestClockAheadOfTheCA: a certificate that is due as soon as it is given is not renewed without pause, and what is
+// next due is right once the clock is.
+func TestClockAheadOfTheCA(t *testing.T) {
+	t.Parallel()
+	const ahead = 7*day + 12*time.Hour
+	m := newMember(t)
+	n := 0
+	m.change(func(ca *fakeca.CA) {
+		ca.Shape = func(c *x509.Certificate) {
+			if n++; n <= 100 { // else nothing would end it
+				c.NotBefore, c.NotAfter = c.NotBefore.Add(-ahead), c.NotAfter.Add(-ahead)
+			}
+		}
+	})
+	m.runFor(t, 8*day)
+	if n < 15 || n > 40 {
+		t.Errorf("%d certificates in about a day after the first was due", n)
+	}
+	if s := m.state(); !s.Renewal.After(m.membership.clock.wall()) {
+		t.Errorf("the next renewal, at %v, is past", s.Renewal)
+	}
+	m.membership.clock.wall = func() time.Time { return m.clock.now().Add(-ahead) }
+	if due, leaf := *m.state().Renewal, m.identity().leaf(); due.Before(leaf.NotBefore.Add(6*day)) || due.After(leaf.NotAfter) {
+		t.Errorf("with the clock put right it is due at %v, of %v to %v", due, leaf.NotBefore, leaf.NotAfter)
+	}
+}
+
 func TestRevokedIsNotRenewed(t *testing.T) {
 	t.Parallel()
 	m := newMember(t)
