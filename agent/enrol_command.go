@@ -64,7 +64,7 @@ fingerprint, is needed), 64 usage.`,
 	fl.StringArrayVar(&f.resolvers, "resolver", nil, "name server to ask in place of the system's, as `IP[:PORT]`; repeatable")
 	fl.StringVar(&f.proxy, "proxy", "", "`URL` of the proxy to go through")
 	fl.StringVar(&f.key, "key", "file", "where the private key is: `file, tpm, tpm:DEVICE or unix:SOCKET`")
-	fl.BoolVar(&f.again, "again", false, "in place of the enrolment that is there, which stays until the new one is right")
+	fl.BoolVar(&f.again, "again", false, "in place of the enrolment that is there, which stays until the new one is right; what is not named is as in it")
 	fl.StringVar(&f.socket, "socket", "", "the agent's socket `PATH` in place of the configuration's")
 	f.config.add(cmd)
 	f.as.add(cmd)
@@ -141,7 +141,10 @@ func enrolPlace(f *configFlags) (Config, error) {
 
 // order puts the document and the flags together.
 func (f *enrolFlags) order(cmd *cobra.Command, args []string) (enrolOrder, error) {
-	order := enrolOrder{key: f.key, again: f.again, token: f.token}
+	order := enrolOrder{again: f.again, token: f.token}
+	if cmd.Flags().Changed("key") {
+		order.key = f.key
+	}
 	if f.token != "" && f.tokenFile != "" {
 		return order, usagef("--token and --token-file: one of them")
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/rand"
@@ -29,7 +30,7 @@ type enroller struct {
 type enrolOrder struct {
 	place upstream
 	token string // secret
-	key   string // file, tpm, tpm:DEVICE, unix:SOCKET
+	key   string // file, tpm, tpm:DEVICE, unix:SOCKET; "": where that of the enrolment is that is there, else file
 	again bool   // in place of an enrolment that is there
 }
 
@@ -63,6 +64,9 @@ func (e enroller) enrol(ctx context.Context, order enrolOrder) (now, before *ide
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case order.again: // also in place of a record that cannot be read
+		if err := e.inherit(&order); err != nil {
+			return nil, nil, err
+		}
 	case err != nil:
 		return nil, nil, &hinted{err, "put it right, or enrol anew in its place with --again"}
 	default:
@@ -81,6 +85,42 @@ func (e enroller) enrol(ctx context.Context, order enrolOrder) (now, before *ide
 	}
 	e.sweep(id.Key.File)
 	return id, old, nil
+}
+
+// inherit completes an order from the enrolment that it is to stand in for, where that is with the same CA. Else a token
+// alone would end reports, updates and policy without a word.
+func (e enroller) inherit(order *enrolOrder) error {
+	const hint = "give an enrolment document, or --otlp; to have nothing of the former, end it with 'picket unenrol' and enrol anew"
+	place := &order.place
+	named := place.OTLP != nil || place.Updates != nil
+	b, err := readPrivate(filepath.Join(e.dir, enrolmentName), enrolmentMax)
+	var before *identity
+	if err == nil {
+		before, err = parseEnrolment(b) // its key may be gone
+	}
+	if err != nil {
+		if named {
+			return nil
+		}
+		return refused(hint, "where the events go and the updates come from is not known, as the enrolment that is there cannot be read: %w", err)
+	}
+	order.key = cmp.Or(order.key, before.Key.order())
+	old := before.Upstream
+	if old.CA.Fingerprint != place.CA.Fingerprint {
+		if named || old.OTLP == nil && old.Updates == nil {
+			return nil
+		}
+		return refused(hint, "the CA is another than that of the enrolment that is there, and where the events go and the updates come from is not said")
+	}
+	place.Organisation = cmp.Or(place.Organisation, old.Organisation)
+	place.Support = cmp.Or(place.Support, old.Support)
+	place.OTLP = cmp.Or(place.OTLP, old.OTLP)
+	place.Updates = cmp.Or(place.Updates, old.Updates)
+	place.Proxy = cmp.Or(place.Proxy, old.Proxy)
+	if len(place.Resolvers) == 0 {
+		place.Resolvers = old.Resolvers
+	}
+	return nil
 }
 
 // checkToken reads the token, and completes from it what the order does not say.
@@ -142,7 +182,7 @@ func (e enroller) fetchRoot(ctx context.Context, place *upstream) error {
 
 // obtain makes a key and spends the token on a certificate for it.
 func (e enroller) obtain(ctx context.Context, token stepca.Token, order enrolOrder) (*identity, error) {
-	ref, key, err := e.makeKey(order.key)
+	ref, key, err := e.makeKey(cmp.Or(order.key, "file"))
 	if err != nil {
 		return nil, err
 	}

@@ -1,15 +1,18 @@
 package agent
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"picket/transport/keys"
 	"picket/transport/stepca/fakeca"
 )
 
@@ -85,6 +88,88 @@ func TestEnrol(t *testing.T) {
 	}
 	if names, _ := filepath.Glob(filepath.Join(e.dir, "*.key")); len(names) != 1 {
 		t.Errorf("keys after a failure %v", names)
+	}
+}
+
+// TestEnrolAgain: what a new enrolment does not name is as in the one that it stands in for.
+func TestEnrolAgain(t *testing.T) {
+	t.Parallel()
+	clock := newSetClock()
+	ca, other := fakeca.New(t, clock.now), fakeca.New(t, clock.now)
+	whole := upstream{Organisation: "Example", Support: "it@example.org", OTLP: &otlpPlace{URL: "https://127.0.0.1:1"}, Updates: &updates{URL: "https://127.0.0.1:2", Root: json.RawMessage("{}")},
+		Resolvers: []string{"127.0.0.1"}}
+	otlp := &otlpPlace{URL: "https://127.0.0.1:3"}
+	with := func(do func(*upstream)) upstream { u := whole; do(&u); return u }
+	for _, c := range []struct {
+		name   string
+		ca     *fakeca.CA
+		spoil  string // what the record that is there becomes
+		place  upstream
+		want   upstream
+		refuse string
+	}{
+		{"a token alone", ca, "", upstream{}, whole, ""},
+		{"another place for events", ca, "", upstream{OTLP: otlp}, with(func(u *upstream) { u.OTLP = otlp }), ""},
+		{"another name", ca, "", upstream{Organisation: "Other"}, with(func(u *upstream) { u.Organisation = "Other" }), ""},
+		{"another CA's token alone", other, "", upstream{}, whole, "the CA is another"},
+		{"another CA", other, "", upstream{OTLP: otlp}, upstream{OTLP: otlp}, ""},
+		{"a token alone, over a record that is broken", ca, "{", upstream{}, whole, "cannot be read"},
+		{"over a record that is broken", ca, "{", upstream{OTLP: otlp}, upstream{OTLP: otlp}, ""},
+	} {
+		e := enroller{dir: filepath.Join(t.TempDir(), "state"), now: clock.now}
+		first := enrolOrder{token: ca.Token(testDevice, memberNames(), nil), key: "file", place: whole}
+		if _, _, err := e.enrol(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(e.dir, enrolmentName)
+		if c.spoil != "" {
+			if err := os.WriteFile(name, []byte(c.spoil), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := read(t, name)
+		got, _, err := e.enrol(t.Context(), enrolOrder{token: c.ca.Token(testDevice, memberNames(), nil), place: c.place, again: true})
+		if c.refuse != "" {
+			if err == nil || !strings.Contains(err.Error(), c.refuse) || !errors.As(err, new(*enrolRefused)) || read(t, name) != before {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		c.want.CA = got.Upstream.CA
+		if !reflect.DeepEqual(got.Upstream, c.want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got.Upstream, c.want)
+		}
+	}
+}
+
+// TestEnrolAgainKeepsTheKeysPlace: a key that was in hardware does not become a file without a word.
+func TestEnrolAgainKeepsTheKeysPlace(t *testing.T) {
+	t.Parallel()
+	for _, place := range []string{"tpm", "external"} {
+		clock := newSetClock()
+		ca := fakeca.New(t, clock.now)
+		e := enroller{dir: filepath.Join(t.TempDir(), "state"), now: clock.now}
+		id, _, err := e.enrol(t.Context(), orderOf(ca))
+		if err != nil {
+			t.Fatal(err)
+		}
+		gone := filepath.Join(t.TempDir(), "gone")
+		if id.Key = (keyRef{TPM: &keys.TPM{Device: gone}}); place == "external" {
+			id.Key = keyRef{External: &keys.External{Socket: gone}}
+		}
+		if err := saveEnrolment(e.dir, id.enrolment); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := e.enrol(t.Context(), enrolOrder{token: ca.Token(testDevice, memberNames(), nil), again: true}); err == nil || !strings.Contains(err.Error(), gone) {
+			t.Errorf("%s: %v", place, err)
+		}
+		if _, _, err := e.enrol(t.Context(), enrolOrder{token: ca.Token(testDevice, memberNames(), nil), again: true, key: "file"}); err != nil {
+			t.Errorf("%s, then a file: %v", place, err)
+		}
 	}
 }
 

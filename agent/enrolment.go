@@ -59,6 +59,17 @@ func (k keyRef) kind() string {
 	return "file"
 }
 
+// order is how a key of its kind is asked for.
+func (k keyRef) order() string {
+	switch {
+	case k.TPM != nil:
+		return "tpm:" + k.TPM.Device
+	case k.External != nil:
+		return "unix:" + k.External.Socket
+	}
+	return "file"
+}
+
 // identity is an enrolment as it is used.
 type identity struct {
 	enrolment
