@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"picket/store"
 )
 
 // rootEnv is root on Linux, with these variables (NAME=VALUE).
@@ -181,7 +183,7 @@ func TestConfigRoundTrip(t *testing.T) {
 	src := map[string][]string{
 		"scan_interval": {"1m", "61s", "1h", "1h5s", "90m", "25h", "1d1m", "31d"},
 		"watch":         {"off", "10ms", "1s", "1.5s", "12345678ns"},
-		"outbox_size":   {"1MiB", "10MB", "1048577B", "1500kB", "4GiB", "1025 KiB"},
+		"outbox_size":   {"1MiB", "10MB", "1048577B", "1500kB", "240MiB", "1025 KiB"},
 		"scan_jitter":   {"0%", "0.125%", "50%"},
 		"state_dir":     {"/a", `"/a b"`, `"/a: #b"`, `"/a'\"\\b"`, "/ä", "/-%"},
 		"allow":         {"[]", "[/a]", `[/a, "/b,c", "/[d]"]`},
@@ -197,6 +199,15 @@ func TestConfigRoundTrip(t *testing.T) {
 				t.Errorf("%s: %s is written as %s", key, v, settingOf(key).format(c))
 			}
 		}
+	}
+}
+
+// TestOutboxFitsTheStore: what the key allows is what the store can keep and still drop the least grave first.
+func TestOutboxFitsTheStore(t *testing.T) {
+	t.Parallel()
+	c, _ := parsed(t, "outbox_size: "+settingOf("outbox_size").max)
+	if int64(c.OutboxSize) != store.MaxOutbox {
+		t.Errorf("%d bytes, and the store has room for %d", c.OutboxSize, int64(store.MaxOutbox))
 	}
 }
 

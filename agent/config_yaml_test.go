@@ -31,7 +31,7 @@ func TestConfigProblems(t *testing.T) {
 		{"outbox_size: 1.5GB\n", `is no size`},
 		{"outbox_size: -1MB\n", `is no size`},
 		{"outbox_size: 9223372036854775807GiB\n", `is no size`},
-		{"outbox_size: 1kB\n", `c.yaml:1: outbox_size: "1kB" is out of range: 1MiB to 4GiB`},
+		{"outbox_size: 1kB\n", `c.yaml:1: outbox_size: "1kB" is out of range: 1MiB to 240MiB`},
 		{"cpu_budget: 5\n", `c.yaml:1: cpu_budget: "5" is no share such as 5% or 0.5%`},
 		{"cpu_budget: NaN%\n", `is no share`},
 		{"cpu_budget: 0%\n", `"0%" is out of range: 0.1% to 100%`},

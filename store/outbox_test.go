@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"regexp"
 	"slices"
@@ -146,6 +147,34 @@ func note(t *testing.T, s *Store, key string, severity uint8) {
 	t.Helper()
 	if _, err := s.Queue(key, severity, func(Change) ([]byte, error) { return []byte(key + strings.Repeat(".", 80)), nil }); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestOutboxIsFullBeforeTheFile: however large the outbox may be, it drops, and counts, before the file has no room.
+func TestOutboxIsFullBeforeTheFile(t *testing.T) {
+	t.Parallel()
+	for _, most := range []int64{0, 1, 64 << 20, MaxOutbox, MaxOutbox + 1, 4 << 30} {
+		if o := (Options{MaxBytes: most}).withDefaults(); fileFactor*o.MaxBytes+fileRest > o.MaxSize || o.MaxBytes > MaxOutbox {
+			t.Errorf("%d: an outbox of %d bytes in a file of %d", most, o.MaxBytes, o.MaxSize)
+		}
+	}
+	// That the factor is enough, with small events of any severity, which leave the most of their pages free.
+	const most = 1 << 20
+	s := open(t, tempPath(t), Options{MaxBytes: most, MaxSize: fileFactor*most + allocStep, Volatile: true})
+	r := rand.New(rand.NewPCG(1, 2))
+	const events = 4 * most / 300
+	for i := range events {
+		_, err := s.Queue(fmt.Sprint(i), uint8(r.IntN(5)), func(Change) ([]byte, error) { return make([]byte, 300), nil })
+		if err != nil {
+			t.Fatalf("event %d: %v", i, err)
+		}
+	}
+	st, err := s.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err := s.Losses(); err != nil || st.Outbox == 0 || st.Outbox+l.Dropped["noted"] != events {
+		t.Errorf("of %d events %d are there, and told as lost are %v: %v", events, st.Outbox, l.Dropped, err)
 	}
 }
 

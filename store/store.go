@@ -34,9 +34,21 @@ var (
 	ErrRefused = errors.New("refused")
 )
 
+// What the file has room for beside the outbox, and for each byte of it: pages are not full, and a change copies
+// those that it touches. Small events of many severities need 3.5.
+const (
+	mapMax     = 1 << 30 // bytes of the file: a map of more does not fit a 32-bit process
+	fileRest   = 64 << 20
+	fileFactor = 4
+)
+
+// MaxOutbox is the largest MaxBytes. With more the file would be full before the outbox, and refuse what is new
+// where the outbox drops, and counts, what is least grave.
+const MaxOutbox = (mapMax - fileRest) / fileFactor
+
 // Options of Open. The zero value is usable.
 type Options struct {
-	MaxBytes int64         // outbox, bytes of keys and values; default 16 MiB
+	MaxBytes int64         // outbox, bytes of keys and values; default 16 MiB, at most MaxOutbox
 	MaxAge   time.Duration // of an event in the outbox, in time that the agent ran; default 30 days
 	MaxSize  int64         // the file, in bytes; default 4*MaxBytes + 64 MiB
 	// Now stamps. It may jump: no interval is computed from it but that of snapshots.
@@ -57,13 +69,14 @@ func (o Options) withDefaults() Options {
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 16 << 20
 	}
+	o.MaxBytes = min(o.MaxBytes, MaxOutbox)
 	if o.MaxAge <= 0 {
 		o.MaxAge = 30 * 24 * time.Hour
 	}
 	if o.MaxSize <= 0 {
-		o.MaxSize = 4*o.MaxBytes + 64<<20
+		o.MaxSize = fileFactor*o.MaxBytes + fileRest
 	}
-	o.MaxSize = min(o.MaxSize, 1<<30) // a map of more does not fit a 32-bit process
+	o.MaxSize = min(o.MaxSize, mapMax)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
