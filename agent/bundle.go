@@ -68,7 +68,7 @@ func safeWrite(w io.Writer, do func(io.Writer) error) (err error) {
 // redact takes personal names out of every part.
 func (b *bundle) redact(r *redactor) {
 	for i := range b.parts {
-		b.parts[i].body = r.bytes(b.parts[i].body)
+		b.parts[i].body = r.bytes(b.parts[i].name, b.parts[i].body)
 	}
 }
 

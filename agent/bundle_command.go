@@ -17,8 +17,8 @@ import (
 
 // bundleNote stands in every bundle.
 const bundleNote = `This is what Picket gathered for support. Names of people and of the device, addresses of mail and the
-names of files in home directories were taken out. What the policy's mode holds back (packages or
-findings) is not in it. What could not be gathered has a file NAME.error.txt in its place, with why.
+names of files in home directories, on disks that were put in and in shared storage were taken out.
+What the policy's mode holds back (packages or findings) is not in it. What could not be gathered has a file NAME.error.txt in its place, with why.
 
 report.html opens in a browser. 'picket privacy' says what else is kept on the device.
 `

@@ -58,26 +58,24 @@ func newRedactor(passwd io.Reader, device string) *redactor {
 	}
 	slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) })
 	for _, name := range names {
-		r.names = append(r.names, redaction{regexp.MustCompile(`(^|[^A-Za-z0-9_])` + regexp.QuoteMeta(name) + `($|[^A-Za-z0-9_])`), texts[name]})
+		r.names = append(r.names, redaction{regexp.MustCompile(`(^|[^A-Za-z0-9_]|\\[bfnrt]|\\u[0-9a-fA-F]{4})` + regexp.QuoteMeta(name) + `($|[^A-Za-z0-9_])`), texts[name]})
 	}
 	return r
 }
 
 var (
-	mailPattern  = regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+`)
-	homePattern  = regexp.MustCompile(`(/home|/Users|/media|/run/media|/var/home)/[^/\s"'<>&\\]+`)
-	filePattern  = regexp.MustCompile(`((?:/home|/Users|/var/home)/\(person\)|/root|/sdcard|/storage/emulated/[0-9]+|/data/media/[0-9]+)/[^\s"'<>&\\:]+`)
+	// What is escaped before an address is no part of it.
+	mailPattern  = regexp.MustCompile(`((?:\\(?:u[0-9a-fA-F]{4}|.))*)[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+`)
 	loginPattern = regexp.MustCompile(`(://[^/\s:@"]*:)[^/\s@"]+@`)
 )
 
-// bytes gives a text without them. What it puts in their place has no character that any format
+// bytes gives a part's text without them. What it puts in their place has no character that any format
 // would escape.
-func (r *redactor) bytes(b []byte) []byte {
+func (r *redactor) bytes(part string, b []byte) []byte {
 	b = parse.RedactPEM(b)
 	b = loginPattern.ReplaceAll(b, []byte("${1}***@"))
-	b = mailPattern.ReplaceAll(b, []byte("(address)"))
-	b = homePattern.ReplaceAll(b, []byte("$1/(person)"))
-	b = filePattern.ReplaceAll(b, []byte("$1/(file)"))
+	b = mailPattern.ReplaceAll(b, []byte("${1}(address)"))
+	b = hidePaths(part, b)
 	for _, n := range r.names {
 		for range 2 { // two that lie side by side share what is between them
 			b = n.find.ReplaceAll(b, []byte("${1}"+n.as+"${2}"))
