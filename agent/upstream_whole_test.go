@@ -49,11 +49,17 @@ func storedUpstream(t *testing.T, address string) (bodies map[string]string, nam
 	return bodies, names
 }
 
-// TestWholeUpstream: a device enrols with step-ca and sends through HAProxy and the Collector to
-// VictoriaLogs, all as packaging/upstream configures them. What arrives is what the device has in
-// its own file, byte for byte, also after the store was away and the certificate renewed.
-func TestWholeUpstream(t *testing.T) {
-	t.Parallel()
+// wholeUpstream is all of it as packaging/upstream configures it, and a device that has enrolled with step-ca.
+type wholeUpstream struct {
+	stores             []*program.Program // one, or two that know nothing of each other
+	addresses          []string           // of the stores
+	collector, haproxy *program.Program
+	d                  *daemon // that does not run yet
+}
+
+// startWhole starts it with one of the Collector's configurations, victorialogs or pair.
+func startWhole(t *testing.T, b *bench, config string) *wholeUpstream {
+	t.Helper()
 	haproxy, err := exec.LookPath("haproxy")
 	if err != nil {
 		t.Skip("haproxy is not here (Debian's package haproxy)")
@@ -68,14 +74,19 @@ func TestWholeUpstream(t *testing.T) {
 			return cmd
 		})
 	}
-	store, collector, entry := program.Address(t), program.Address(t), program.Address(t)
-	engine := run(store, nil, logs, "-storageDataPath="+filepath.Join(dir, "logs"), "-httpListenAddr="+store, "-retentionPeriod=2y", "-futureRetention=1y", "-inmemoryDataFlushInterval=1s", "-loggerLevel=WARN")
-	run(collector, []string{"PICKET_COLLECTOR=" + collector, "PICKET_VICTORIALOGS=http://" + store}, otelcol, "--config", "../packaging/upstream/collector/victorialogs.yaml")
+	w := &wholeUpstream{}
+	collector, entry := program.Address(t), program.Address(t)
+	env := []string{"PICKET_COLLECTOR=" + collector}
+	for _, name := range map[string][]string{"victorialogs": {"PICKET_VICTORIALOGS"}, "pair": {"PICKET_VICTORIALOGS", "PICKET_VICTORIALOGS_TWO"}}[config] {
+		store := program.Address(t)
+		w.addresses = append(w.addresses, store)
+		w.stores = append(w.stores, run(store, nil, logs, "-storageDataPath="+filepath.Join(dir, name), "-httpListenAddr="+store, "-retentionPeriod=2y", "-futureRetention=1y", "-inmemoryDataFlushInterval=1s", "-loggerLevel=WARN"))
+		env = append(env, name+"=http://"+store)
+	}
+	w.collector = run(collector, env, otelcol, "--config", "../packaging/upstream/collector/"+config+".yaml")
 
-	b := newBench(t, smallSystem(t, 20))
 	b.upstream = nil
-	d, err := newDaemon(b.machine)
-	if err != nil {
+	if w.d, err = newDaemon(b.machine); err != nil {
 		t.Fatal(err)
 	}
 	front := httptest.NewTLSServer(nil) // for its certificate
@@ -94,8 +105,32 @@ func TestWholeUpstream(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	run(entry, []string{"CERTS=" + dir, "RUN=" + dir, "LISTEN=" + entry, "COLLECTOR=" + collector}, haproxy, "-db", "-f", "../packaging/upstream/haproxy/haproxy.cfg")
+	w.haproxy = run(entry, []string{"CERTS=" + dir, "RUN=" + dir, "LISTEN=" + entry, "COLLECTOR=" + collector}, haproxy, "-db", "-f", "../packaging/upstream/haproxy/haproxy.cfg")
+	return w
+}
 
+// filed gives what the device has in its own file: bodies by their uid.
+func (b *bench) filed(t *testing.T) map[string]string {
+	t.Helper()
+	own := map[string]string{}
+	for line := range strings.Lines(read(t, b.config.SinkFile)) {
+		var event struct{ Metadata struct{ UID string } }
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			t.Fatal(err)
+		}
+		own[event.Metadata.UID] = strings.TrimSuffix(line, "\n")
+	}
+	return own
+}
+
+// TestWholeUpstream: a device enrols with step-ca and sends through HAProxy and the Collector to
+// VictoriaLogs, all as packaging/upstream configures them. What arrives is what the device has in
+// its own file, byte for byte, also after the store was away and the certificate renewed.
+func TestWholeUpstream(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, smallSystem(t, 20))
+	w := startWhole(t, b, "victorialogs")
+	d, engine, store := w.d, w.stores[0], w.addresses[0]
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- d.run(ctx, actor{"renew", d.runRenew}) }()
@@ -136,18 +171,7 @@ func TestWholeUpstream(t *testing.T) {
 		t.Error("the certificate was not renewed")
 	}
 
-	file, err := os.ReadFile(b.config.SinkFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	own := map[string]string{}
-	for line := range strings.Lines(string(file)) {
-		var event struct{ Metadata struct{ UID string } }
-		if err := json.Unmarshal([]byte(line), &event); err != nil {
-			t.Fatal(err)
-		}
-		own[event.Metadata.UID] = strings.TrimSuffix(line, "\n")
-	}
+	own := b.filed(t)
 	if len(own) < 10 {
 		t.Fatalf("the device has %d events", len(own))
 	}
