@@ -21,7 +21,7 @@ type atRest struct {
 
 // compact moves what a scan left behind to one place. It lies scattered among what the scan
 // needed and nobody needs now, and a page of which one byte is in use stays with the process:
-// that makes twice the memory.
+// that makes twice the memory. Packages that were moved before stay: most looks leave them as they were.
 func (j *judging) compact(c *criteria) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -29,7 +29,12 @@ func (j *judging) compact(c *criteria) error {
 	if j.last == nil {
 		return nil
 	}
-	rest := atRest{Device: j.last.Device, Packages: packagesOf(j.last), Tables: j.last.Tables, Findings: j.apart.Findings, Coverage: j.apart.Coverage}
+	packages := packagesOf(j.last)
+	moved := j.inPlace(packages)
+	rest := atRest{Device: j.last.Device, Tables: j.last.Tables, Findings: j.apart.Findings, Coverage: j.apart.Coverage}
+	if !moved {
+		rest.Packages, packages, j.packed = packages, nil, nil
+	}
 	for _, f := range rest.Findings {
 		rest.Paths = append(rest.Paths, f.Paths)
 	}
@@ -48,11 +53,19 @@ func (j *judging) compact(c *criteria) error {
 		rest.Findings[i].Paths = rest.Paths[i]
 	}
 	r := &scanner.Report{Schema: schema, Device: rest.Device, Tables: rest.Tables, Packages: []struct{}{}}
+	if !moved {
+		packages = rest.Packages
+	}
 	if listed {
-		r.Packages = rest.Packages
+		r.Packages, j.packed = packages, packages
 	}
 	j.apart = scanner.Verdict{Findings: rest.Findings, Coverage: rest.Coverage}
 	conclude(c, r, j.apart)
 	j.last = r
 	return nil
+}
+
+// inPlace tells packages that a compaction moved, or that are those but for a few. mu must be held.
+func (j *judging) inPlace(list []facts.Package) bool {
+	return len(list) > 0 && len(list) == len(j.packed) && &list[0] == &j.packed[0]
 }

@@ -73,7 +73,7 @@ func (j *judging) inventory(ctx context.Context, c *criteria) (*store.Inventory,
 		now = o.Stock()
 	}
 	j.mu.Lock()
-	j.late = restocked{} // this is all of it
+	j.late, j.packed = restocked{}, nil // this is all of it
 	if j.last != nil {
 		merged := *j.last
 		merged.Packages, merged.Tables = r.Packages, mergeTables(j.last.Tables, onlyPackages(r.Tables))
@@ -82,6 +82,43 @@ func (j *judging) inventory(ctx context.Context, c *criteria) (*store.Inventory,
 	j.mu.Unlock()
 	inv, err := toInventory(r)
 	return inv, now, err
+}
+
+// allTold reports whether the store knows all that was read of the packages.
+func (j *judging) allTold() bool {
+	j.stock.Lock()
+	defer j.stock.Unlock()
+	return j.told != nil
+}
+
+// samePackages compares two inventories, but for their order and the lines at which databases
+// have them.
+func samePackages(a, b []facts.Package) bool {
+	if len(a) != len(b) || len(a) == 0 {
+		return false
+	}
+	rest := map[string]*facts.Package{} // those of b that are not where they are in a
+	same := func(a, b *facts.Package) bool {
+		x, y := *a, *b
+		x.Where, y.Where = "", ""
+		return x == y && x.App == nil
+	}
+	for i := range b {
+		if !same(&a[i], &b[i]) {
+			rest[b[i].Manager+" "+b[i].ID+" "+b[i].Scope] = &b[i]
+		}
+	}
+	for i := range a {
+		if same(&a[i], &b[i]) {
+			continue
+		}
+		key := a[i].Manager + " " + a[i].ID + " " + a[i].Scope
+		if other := rest[key]; other == nil || !same(&a[i], other) {
+			return false
+		}
+		delete(rest, key)
+	}
+	return len(rest) == 0
 }
 
 // toPart makes what changed of the packages what the store compares with what it knows.
@@ -141,6 +178,9 @@ func (j *judging) restock() {
 		if rest[id] != nil {
 			list = append(list, *rest[id])
 		}
+	}
+	if j.inPlace(known) {
+		j.packed = list
 	}
 	merged := *j.last
 	merged.Packages, merged.Tables = list, slices.Clone(j.last.Tables)

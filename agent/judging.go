@@ -53,6 +53,8 @@ type judging struct {
 	mu   sync.Mutex // guards what follows; scans themselves come one after the other
 	last *scanner.Report
 	late restocked // is not in last yet
+	// packed are the packages of the last report if they lie where a compaction put them.
+	packed []facts.Package
 	// turn grows when the packages begin to be read alone, and when that is done. A scan that
 	// saw another turn at its start may have an older inventory than is known.
 	turn int
@@ -180,7 +182,9 @@ func (j *judging) part(ctx context.Context, c *criteria, tables []string) (outco
 	merged.Device.JudgedAsOf, merged.Device.RecordedAt = r.Device.JudgedAsOf, r.Device.RecordedAt
 	merged.Tables = mergeTables(last.Tables, r.Tables)
 	stocks := r.Facts.Tables["packages"] != nil
-	if stocks {
+	if stocks && samePackages(packagesOf(last), packagesOf(r)) {
+		stocks = !j.allTold() // what was told is not compared with the store again, nor kept anew
+	} else if stocks {
 		merged.Packages = r.Packages
 	}
 	return j.conclude(c, &merged, mergeVerdicts(j.apart, fresh), turn, stocks), nil
@@ -208,6 +212,9 @@ func (j *judging) conclude(c *criteria, r *scanner.Report, apart scanner.Verdict
 		j.restock()
 		stocks = false
 		r.Packages, r.Tables = j.last.Packages, mergeTables(r.Tables, onlyPackages(j.last.Tables))
+	}
+	if !j.inPlace(packagesOf(r)) {
+		j.packed = nil
 	}
 	j.last, j.late, j.apart = r, restocked{}, apart
 	return outcome{r, stocks, turn}

@@ -184,6 +184,15 @@ func (d *daemon) remember(which func() outcome) (ch store.Changes, err error) {
 		return ch, nil
 	}
 	defer func() { d.owe(err); d.access.rouse() }()
+	if o.stocks {
+		told := d.judging.told
+		d.judging.told = nil // until the store knows what else of the packages is new
+		defer func() {
+			if err == nil && d.judging.news(o) {
+				d.judging.told = told
+			}
+		}()
+	}
 	r := o.report
 	set := d.set.Load().criteria.rules
 	err = d.change(func(st *store.Store, encode store.Encode) error {

@@ -33,6 +33,8 @@ type Owners struct {
 	folds   []fold
 	table   ownerTable
 	missing []string // why the index is not complete
+	// programs are the paths at which programs may be, of which the index has the hashes alone.
+	programs []claimedProgram
 
 	digestsOnce sync.Once
 	digests     digestSet
@@ -136,19 +138,12 @@ func (o *Owners) Complete() (ok bool, why []string) {
 // stop. The lists are read anew: their text is not kept. Folders that belong to one package
 // as a whole (Flatpak, Snap) are not listed.
 func (o *Owners) All(yield func(path string, w Owned) bool) {
-	o.where(func([]byte) bool { return true }, yield)
-}
-
-// where is All for the paths that want accepts.
-func (o *Owners) where(want func(path []byte) bool, yield func(path string, w Owned) bool) {
 	o.once.Do(o.build)
 	r := &listReader{o: o, fs: o.fs, paths: true}
 	more := true
 	var buf []byte
 	emit := func(path []byte, c *claim) bool {
-		if buf = o.fold(buf[:0], path); !want(buf) {
-			return true
-		}
+		buf = o.fold(buf[:0], path)
 		if v := o.table.get(o.hash(buf)); v != nil && int(v.pkg) == c.pkg {
 			more = yield(string(buf), o.table.owned(v))
 		}
@@ -158,6 +153,22 @@ func (o *Owners) where(want func(path []byte) bool, yield func(path string, w Ow
 		units, _ := s.prepare(o)
 		for u := 0; u < units && more; u++ {
 			s.read(r, u, emit)
+		}
+	}
+}
+
+// claimedProgram is a path at which a package has a program, as far as a path can tell.
+type claimedProgram struct {
+	path string
+	pkg  uint32
+}
+
+// eachProgram hands on the paths of programs, folded, with what the database says of them.
+func (o *Owners) eachProgram(yield func(path string, w Owned) bool) {
+	o.once.Do(o.build)
+	for _, p := range o.programs {
+		if v := o.table.get(o.hash([]byte(p.path))); v != nil && v.pkg == p.pkg && !yield(p.path, o.table.owned(v)) {
+			return
 		}
 	}
 }
@@ -226,6 +237,9 @@ func (o *Owners) build() {
 				problems[i] = readUnit(units[i].s, r, units[i].n, batch.emit)
 			}
 			batch.flush()
+			mu.Lock()
+			defer mu.Unlock()
+			o.programs = append(o.programs, batch.programs...)
 		})
 	}
 	wg.Wait()
@@ -307,8 +321,10 @@ type claimBatch struct {
 	mu      *sync.Mutex
 	claims  []hashedClaim
 	digests []byte
-	path    []byte
-	full    bool
+	// programs are told by their paths.
+	programs []claimedProgram
+	path     []byte
+	full     bool
 }
 
 type hashedClaim struct {
@@ -323,6 +339,12 @@ const (
 
 func (b *claimBatch) emit(path []byte, c *claim) bool {
 	b.path = b.o.fold(b.path[:0], path)
+	if programPlace(b.path) && !c.config && !c.link && len(b.programs) <= maxPackagedCompare {
+		p := claimedProgram{string(b.path), uint32(c.pkg)}
+		if kind, _ := programKind(p.path); kind != "" {
+			b.programs = append(b.programs, p)
+		}
+	}
 	h := hashedClaim{*c, b.o.hash(b.path)}
 	if len(c.digest) > 0 {
 		n := len(b.digests)

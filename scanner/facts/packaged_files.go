@@ -137,9 +137,9 @@ type packagedProgram struct {
 
 // packagedPrograms picks what to check from everything that packages own.
 func packagedPrograms(owners *Owners) (jobs []packagedProgram, more bool) {
-	owners.where(programPlace, func(p string, w Owned) bool {
+	owners.eachProgram(func(p string, w Owned) bool {
 		kind, sure := programKind(p)
-		if kind == "" || w.Config || w.Link {
+		if w.Config || w.Link {
 			return true
 		}
 		if more = len(jobs) == maxPackagedCompare; !more {

@@ -73,7 +73,7 @@ func (r *fileBuffer) read(fsys scanner.FS, name string) ([]byte, error) {
 	for {
 		m, err := f.Read(r.b[n:])
 		n += m
-		if err == io.EOF {
+		if err == io.EOF || err == nil && n > 0 && int64(n) == f.Size() { // as it was when it was opened
 			return r.b[:n], nil
 		}
 		if err != nil {
