@@ -14,7 +14,7 @@ const (
 	moreGoroutines = 4
 	moreFiles      = 4
 	moreHeap       = 8 << 20
-	moreResident   = 16 << 20
+	moreResident   = 32 << 20
 )
 
 // judge holds the run to its promises, and prints what came of it.
