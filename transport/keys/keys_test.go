@@ -213,7 +213,7 @@ func TestTPMKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-		for range 500 {
+		for range 15_000 {
 			if c, err := net.Dial("unix", socket); err == nil {
 				c.Close()
 				return socket
