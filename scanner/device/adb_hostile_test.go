@@ -14,6 +14,14 @@ import (
 	"picket/scanner/device/adbtest"
 )
 
+// silence is how long a server with a fault is waited for.
+func silence(fault adbtest.Fault) time.Duration {
+	if fault == adbtest.Stall {
+		return adbMoment
+	}
+	return adbPatience
+}
+
 // Whatever the server or the phone does, opening it ends soon, in an error that says what.
 func TestOpeningAPhoneThatMisbehaves(t *testing.T) {
 	t.Parallel()
@@ -35,7 +43,7 @@ func TestOpeningAPhoneThatMisbehaves(t *testing.T) {
 				t.Parallel()
 				_, s := fakePhone(t, phoneText)
 				s.Break(request, fault)
-				dev, err := openPhone(t, s, "0A1B")
+				dev, err := openPhoneWithin(t, s, "0A1B", silence(fault))
 				if fault == adbtest.Stall && strings.HasPrefix(request, "shell") {
 					// The command was not even begun.
 					want = "stopped answering"
@@ -60,7 +68,10 @@ func TestCommandsOfAPhoneThatMisbehaves(t *testing.T) {
 			_, s := fakePhone(t, phoneText)
 			dev := mustOpenPhone(t, s)
 			s.Break(command, fault)
+			server := &dev.(*adbDevice).phone.server
+			server.wait = silence(fault)
 			_, err := dev.Probe(t.Context(), scanner.SourceGetprop)
+			server.wait = adbPatience
 			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "getprop") {
 				t.Errorf("%v", err)
 			}
@@ -130,6 +141,7 @@ func TestFilesOfAPhoneThatMisbehaves(t *testing.T) {
 				_, s := fakePhone(t, phoneText)
 				dev := mustOpenPhone(t, s)
 				s.Break(request, fault)
+				dev.(*adbDevice).phone.server.wait = silence(fault)
 				var large *scanner.TooLargeError
 				err := do(dev.FS())
 				var pe *fs.PathError
@@ -157,6 +169,7 @@ func TestAPhoneThatIsGone(t *testing.T) {
 	_, s := fakePhone(t, phoneText)
 	dev := mustOpenPhone(t, s)
 	s.Break("sync:LST2", adbtest.Stall)
+	dev.(*adbDevice).phone.server.wait = adbMoment
 	for _, name := range []string{"/a", "/b", "/c", "/d", "/e", "/f", "/g"} {
 		if _, err := dev.FS().Lstat(name); !errors.Is(err, scanner.ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)

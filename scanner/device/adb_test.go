@@ -54,10 +54,22 @@ func fakePhone(t testing.TB, text string) (*adbtest.Phone, *adbtest.Server) {
 	return p, adbtest.Start(t, p)
 }
 
-// openPhone opens a phone whose server may be silent for a moment only.
+// How long a server may be silent: as long as a busy machine may take, or, where silence is the
+// point, a moment.
+const (
+	adbPatience = 5 * time.Minute
+	adbMoment   = 300 * time.Millisecond
+)
+
+// openPhone opens a phone, patiently.
 func openPhone(t testing.TB, s *adbtest.Server, serial string) (scanner.Device, error) {
 	t.Helper()
-	server := &adbServer{s.Address(), 300 * time.Millisecond, 1 << 20}
+	return openPhoneWithin(t, s, serial, adbPatience)
+}
+
+func openPhoneWithin(t testing.TB, s *adbtest.Server, serial string, wait time.Duration) (scanner.Device, error) {
+	t.Helper()
+	server := &adbServer{s.Address(), wait, 1 << 20}
 	dev, err := server.open(t.Context(), serial)
 	if c, ok := dev.(io.Closer); ok {
 		t.Cleanup(func() { c.Close() })
