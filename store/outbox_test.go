@@ -162,11 +162,20 @@ func TestOutboxIsFullBeforeTheFile(t *testing.T) {
 	const most = 1 << 20
 	s := open(t, tempPath(t), Options{MaxBytes: most, MaxSize: fileFactor*most + allocStep, Volatile: true})
 	r := rand.New(rand.NewPCG(1, 2))
-	const events = 4 * most / 300
-	for i := range events {
-		_, err := s.Queue(fmt.Sprint(i), uint8(r.IntN(5)), func(Change) ([]byte, error) { return make([]byte, 300), nil })
+	const batch, events = 20, 4 * most / 300 / 20 * 20
+	for i := range events / batch {
+		err := s.change(func(x *tx) error {
+			for j := range batch {
+				c := Change{Event: Event{Kind: Noted, Key: fmt.Sprint(i*batch + j), Severity: uint8(r.IntN(5))}}
+				if _, err := x.queue(c, func(Change) ([]byte, error) { return make([]byte, 300), nil }); err != nil {
+					return err
+				}
+			}
+			_, err := x.bound()
+			return err
+		})
 		if err != nil {
-			t.Fatalf("event %d: %v", i, err)
+			t.Fatalf("batch %d: %v", i, err)
 		}
 	}
 	st, err := s.Stats()
