@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,14 +38,27 @@ func (g *guarded) gateway() (verifier, service, front string, roots *x509.CertPo
 	g.file("server.key", key, 0o600)
 	g.file("server.pem", cert+key, 0o600)
 	g.file("devices.pem", string(stepca.EncodeChain(g.ca.Root, g.id.chain[1])), 0o644)
-	root := g.file("root.pem", string(stepca.EncodeChain(g.ca.Root)), 0o644)
+	g.file("root.pem", string(stepca.EncodeChain(g.ca.Root)), 0o644)
+	g.revocations()
 	verifier = program.Address(g.t)
+	unit := g.recipe("systemd/picket-posture.service", "127.0.0.1:8470", verifier, "/etc/picket-gate", g.dir, "https://work.example.org", testAudience)
+	_, unit, _ = strings.Cut(unit, "\nExecStart=/usr/bin/picket ")
+	line, _, _ := strings.Cut(unit, "\n")
 	g.deaf = program.Run(g.t, verifier, func() *exec.Cmd {
-		return exec.Command(filepath.Join(builtPrograms(g.t), "picket"), "posture", "serve", "--listen", verifier, "--roots", root, "--audience", testAudience, "--device-header", "X-Device-CN")
+		return exec.Command(filepath.Join(builtPrograms(g.t), "picket"), strings.Fields(line)...)
 	}).Kill
 	roots = x509.NewCertPool()
 	roots.AddCert(tlsServer.Certificate())
 	return verifier, behind.Listener.Addr().String(), program.Address(g.t), roots
+}
+
+// revocations has the gateway know who is revoked now.
+func (g *guarded) revocations() {
+	g.t.Helper()
+	list := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: g.ca.RevocationList(g.t, time.Now().Add(time.Hour), false)})
+	if err := os.Rename(g.file("crl.new", string(list), 0o644), filepath.Join(g.dir, "crl.pem")); err != nil {
+		g.t.Fatal(err)
+	}
 }
 
 // web is a client with a device's certificate.
@@ -127,6 +141,21 @@ func (g *guarded) webDoor(name, front string, roots *x509.CertPool) {
 	}
 	if status, _, _ := mine.get(tokenHeader, token[:len(token)-50]+token); status != http.StatusUnauthorized {
 		g.t.Errorf("no token at all: %d", status)
+	}
+	revoke := func(change func()) {
+		g.ca.Lock()
+		change()
+		g.ca.Unlock()
+		g.revocations()
+	}
+	revoke(func() { g.ca.Revoked[g.id.leaf().SerialNumber.String()] = true })
+	_, nonce, _ = mine.get()
+	if status, _, body := mine.get(tokenHeader, g.token(nonce)); status != http.StatusUnauthorized {
+		g.t.Errorf("a revoked device: %d, %s", status, body)
+	}
+	revoke(func() { clear(g.ca.Revoked) })
+	if status, _, body := mine.get(tokenHeader, token); status != http.StatusOK {
+		g.t.Errorf("revoked no more: %d, %s", status, body)
 	}
 	g.deaf()
 	if status, _, body := mine.get(tokenHeader, token); status < 400 {
