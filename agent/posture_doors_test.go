@@ -148,15 +148,17 @@ func (g *guarded) apart(more string, args ...string) *exec.Cmd {
 	return exec.Command("unshare", append([]string{"-m", "sh", "-c", script, "sh"}, args...)...)
 }
 
+// pam has picket asked first, before lines as distributions have them, of which one is enough for a user of this device.
 func (g *guarded) pam() {
+	g.file("pam.d/others", "account sufficient pam_localuser.so\naccount required pam_permit.so\n", 0o644)
 	g.file("pam.d/picket", g.recipe("pam/picket", "/usr/bin/picket", g.command), 0o644)
 	for service, auth := range map[string]string{"su": "sufficient pam_rootok.so", "sshd": "required pam_deny.so", "other": "required pam_deny.so"} {
-		g.file("pam.d/"+service, "auth "+auth+"\naccount include picket\nsession required pam_permit.so\n", 0o644)
+		g.file("pam.d/"+service, "auth "+auth+"\naccount include picket\naccount include others\nsession required pam_permit.so\n", 0o644)
 	}
 }
 
 func TestDoorsOfPAM(t *testing.T) {
-	needs(t, "unshare", "su", "pamtester", "sshd", "ssh", "ssh-keygen")
+	needs(t, "unshare", "su", "pamtester", "sshd", "ssh", "ssh-keygen", "bash", "dash")
 	if out, err := exec.Command("unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/run").CombinedOutput(); err != nil {
 		t.Skipf("no mount namespace: %v %s", err, out)
 	}
@@ -171,8 +173,8 @@ func TestDoorsOfPAM(t *testing.T) {
 	doors := []door{
 		{"su", func() (bool, string) { return outcome(g.apart("", "su", "nobody", "-s", "/bin/sh", "-c", "true")) }},
 		{"pamtester", func() (bool, string) { return outcome(g.apart("", "pamtester", "sshd", "root", "acct_mgmt")) }},
-		g.sshd("sshd with PAM", "UsePAM yes\n"),
-		g.sshd("sshd with ForceCommand", "UsePAM no\nInclude "+g.file("picket.conf", g.recipe("openssh/picket.conf", "picket-guarded", "root", "/usr/lib/picket/ssh-access",
+		g.sshd("sshd with PAM", "/bin/bash", "UsePAM yes\n"),
+		g.sshd("sshd with ForceCommand", "/bin/dash", "UsePAM no\nInclude "+g.file("picket.conf", g.recipe("openssh/picket.conf", "picket-guarded", "root", "/usr/lib/picket/ssh-access",
 			g.file("ssh-access", g.recipe("openssh/ssh-access", "/usr/bin/picket", g.command), 0o755)), 0o644)+"\n"),
 	}
 	g.try(doors...)
@@ -202,8 +204,8 @@ func TestDoorsOfPAM(t *testing.T) {
 	}
 }
 
-// sshd starts one that takes a key of its own for root.
-func (g *guarded) sshd(name, more string) door {
+// sshd starts one that takes a key of its own for root, whose shell finds start files that run at once what was asked for.
+func (g *guarded) sshd(name, shell, more string) door {
 	g.t.Helper()
 	dir := filepath.Join(g.dir, strings.ReplaceAll(name, " ", "-"))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -214,6 +216,12 @@ func (g *guarded) sshd(name, more string) door {
 			g.t.Fatalf("ssh-keygen: %v %s", err, out)
 		}
 	}
+	const past = "[ -z \"$SSH_ORIGINAL_COMMAND\" ] || exec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"\n"
+	for _, file := range []string{".bashrc", ".profile", ".shinit", ".ssh/rc", ".ssh/environment"} {
+		g.file("home/"+file, past, 0o644)
+	}
+	_, others, _ := strings.Cut(read(g.t, "/etc/passwd"), "\n") // root is the first
+	passwd := g.file("passwd-"+filepath.Base(shell), "root:x:0:0:root:"+g.dir+"/home:"+shell+"\n"+others, 0o644)
 	address := program.Address(g.t)
 	_, port, _ := net.SplitHostPort(address)
 	config := filepath.Join(dir, "config")
@@ -225,7 +233,9 @@ func (g *guarded) sshd(name, more string) door {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	program.Run(g.t, address, func() *exec.Cmd { return g.apart("", sshd, "-D", "-e", "-f", config) })
+	program.Run(g.t, address, func() *exec.Cmd {
+		return g.apart("mount --bind "+passwd+" /etc/passwd &&", sshd, "-D", "-e", "-f", config)
+	})
 	return door{name, func() (bool, string) {
 		out, err := exec.Command("ssh", "-F", "none", "-p", port, "-i", filepath.Join(dir, "own"), "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes",
 			"root@127.0.0.1", "echo in; echo $((6*7))").CombinedOutput()
