@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// budget is the processor time that looks between whole scans may use. It fills at a share of
-// one core and holds what an hour brings.
+// budget is the processor time that watching files and looks between whole scans may use. It fills
+// at a share of one core and holds what an hour brings.
 type budget struct {
 	awake func() time.Duration
 
@@ -16,6 +16,7 @@ type budget struct {
 	share float64 // of a core
 	left  time.Duration
 	at    time.Duration
+	spent bool // all was used, and not a tenth has come since
 }
 
 func newBudget(share Percent, awake func() time.Duration) *budget {
@@ -34,15 +35,20 @@ func (b *budget) setShare(share Percent) {
 	b.left = min(b.left, b.most())
 }
 
-// wait says how long to wait until there is some left: at most until a tenth is.
+// wait says how long to wait until there is some left, which is a tenth once all was used.
 func (b *budget) wait() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.fill()
-	if b.left > 0 {
+	if b.left <= 0 {
+		b.spent = true
+	}
+	wait := time.Duration(float64(b.most()/10-b.left) / b.share)
+	if !b.spent || wait < time.Millisecond {
+		b.spent = false
 		return 0
 	}
-	return time.Duration(float64(b.most()/10-b.left) / b.share)
+	return wait
 }
 
 func (b *budget) spend(cost time.Duration) {
@@ -56,6 +62,11 @@ func (b *budget) fill() {
 	now := b.awake()
 	b.left = min(b.most(), b.left+time.Duration(b.share*float64(now-b.at)))
 	b.at = now
+}
+
+// overBudget warns that the budget is spent.
+func (d *daemon) overBudget() {
+	d.warn.set(warnOverBudget, "scan", "watching files and looks after changes have used up cpu_budget; they go on as it fills", "find out what changes so often, or raise cpu_budget")
 }
 
 // processCPU is the processor time of this process and the programs that it ran.

@@ -31,7 +31,7 @@ type Config struct {
 	ScanJitter       Percent       `key:"scan_jitter" min:"0%" max:"50%" default:"10%" doc:"part of scan_interval by which a scan comes earlier or later, so that a fleet does not move in step"`
 	Watch            time.Duration `key:"watch" min:"10ms" max:"1m" off:"yes" default:"250ms" doc:"how long a changed file must rest before it is looked at again; off: files are not watched, only scan_interval counts"`
 	SampleInterval   time.Duration `key:"sample_interval" min:"1s" max:"1d" off:"yes" default:"30s" doc:"time from one look at processes and sockets to the next; off: with whole scans only"`
-	CPUBudget        Percent       `key:"cpu_budget" min:"0.1%" max:"100%" default:"5%" doc:"share of one core that looks between whole scans may use, over an hour"`
+	CPUBudget        Percent       `key:"cpu_budget" min:"0.1%" max:"100%" default:"5%" doc:"share of one core that watching files and looks between whole scans may use, over an hour"`
 	OutboxSize       Size          `key:"outbox_size" min:"1MiB" max:"240MiB" default:"64MiB" doc:"events that wait to be delivered, in bytes; beyond it the least severe go first and are counted"`
 	OutboxAge        time.Duration `key:"outbox_age" min:"1h" max:"366d" default:"90d" doc:"how long an event waits to be delivered before it is dropped and counted"`
 	SnapshotInterval time.Duration `key:"snapshot_interval" min:"1h" max:"31d" default:"1d" doc:"time from one full snapshot of inventory and open findings in the outbox to the next"`

@@ -119,7 +119,7 @@ func (d *daemon) scanWhole(ctx context.Context, why string, c *criteria) (scanSu
 // look reads and judges some tables again.
 func (d *daemon) look(ctx context.Context, tables []string) {
 	if wait := d.budget.wait(); wait > 0 {
-		d.warn.set(warnOverBudget, "scan", "looks after changes have used up cpu_budget; they go on as it fills", "find out what changes so often, or raise cpu_budget")
+		d.overBudget()
 		d.todo.some(tables, d.clock.awake()+wait)
 		return
 	}

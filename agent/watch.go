@@ -101,6 +101,10 @@ type watching struct {
 	w    watcher
 	plan *watchPlan
 	rest *resting
+	lost bool          // notices are lost: all that the watches stand for may have changed
+	more chan struct{} // the configuration is another, and may give a larger budget
+	seen time.Duration // when the last notice was done with
+	cpu  time.Duration // of the process, of which all before is charged
 }
 
 // watchFiles watches until ctx ends, or until it cannot.
@@ -110,13 +114,25 @@ func (d *daemon) watchFiles(ctx context.Context, rest time.Duration) error {
 		return err
 	}
 	defer w.Close()
-	v := &watching{d: d, w: w, rest: newResting(rest, d.clock.awake)}
+	v := &watching{d: d, w: w, rest: newResting(rest, d.clock.awake), more: make(chan struct{}, 1)}
+	defer d.reloads.tell(func() {
+		select {
+		case v.more <- struct{}{}:
+		default:
+		}
+	})()
 	if _, err := v.replan(ctx); err != nil {
 		return err
 	}
 	d.warn.clear(warnWatchOff)
 	for {
 		e, err := w.next(ctx, v.rest.left())
+		if d.clock.awake()-v.seen > atOnce {
+			v.cpu = d.cpu() // what was used meanwhile was for others
+		}
+		if !v.rest.some { // what has begun is brought to its end, which is near
+			v.afford(ctx)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -125,7 +141,8 @@ func (d *daemon) watchFiles(ctx context.Context, rest time.Duration) error {
 		case err != nil:
 			d.log.Debug("watching", "error", err)
 			if errors.Is(err, fsnotify.ErrEventOverflow) {
-				d.todo.all("more changes than could be watched", nil)
+				v.lost = true
+				v.rest.touch(nil, true)
 			}
 		case e.Name != "":
 			v.event(e)
@@ -133,7 +150,34 @@ func (d *daemon) watchFiles(ctx context.Context, rest time.Duration) error {
 		if v.rest.left() == 0 {
 			v.changed(ctx)
 		}
+		v.charge()
 	}
+}
+
+// atOnce is how soon a notice comes that was there already: reading it is part of the work.
+const atOnce = time.Millisecond
+
+// afford waits until the budget has something left. What changes meanwhile waits in the kernel, as
+// much as that has room for.
+func (v *watching) afford(ctx context.Context) {
+	wait := v.d.budget.wait()
+	if wait == 0 {
+		return
+	}
+	v.d.overBudget()
+	for ; wait > 0 && v.d.clock.wait(ctx, wait, v.more); wait = v.d.budget.wait() {
+	}
+	if v.d.budget.wait() == 0 {
+		v.d.warn.clear(warnOverBudget)
+	}
+	v.cpu = v.d.cpu()
+}
+
+// charge has the budget pay for what was done since it was last charged.
+func (v *watching) charge() {
+	now := v.d.cpu()
+	v.d.budget.spend(now - v.cpu)
+	v.cpu, v.seen = now, v.d.clock.awake()
 }
 
 // event notes the tables that a change touches.
@@ -168,6 +212,9 @@ func (v *watching) inDevice(name string) (string, bool) {
 // changed hands on what has come to rest.
 func (v *watching) changed(ctx context.Context) {
 	tables, dirs := v.rest.take()
+	if v.lost {
+		tables = slices.Collect(maps.Keys(v.plan.patterns))
+	}
 	if dirs {
 		more, err := v.replan(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -201,7 +248,7 @@ func (v *watching) replan(ctx context.Context) (tables []string, err error) {
 		name := filepath.Join(v.d.root, dir.real)
 		if watched[name] {
 			delete(watched, name)
-			if v.plan != nil && v.plan.byReal[dir.real] != nil {
+			if v.plan != nil && v.plan.byReal[dir.real] != nil && !v.lost { // else it may be another by now
 				continue
 			}
 		}
@@ -223,7 +270,7 @@ func (v *watching) replan(ctx context.Context) (tables []string, err error) {
 			v.d.log.Debug("no longer watching", "dir", name, "error", err)
 		}
 	}
-	v.plan = plan
+	v.plan, v.lost = plan, false
 	if left > 0 {
 		text := fmt.Sprintf("%d of %d directories are not watched", left, len(plan.dirs)+plan.left)
 		if refused != "" {
