@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -182,8 +183,9 @@ func TestASecondScanBeganLaterAndFoundTheSame(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, declarationName), fmt.Appendf(nil, "format: picket.responses/1\nwipe: {delay: 4h, confirm: device, folders: [%s/work]}\n", dir), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		ahead := day
-		b.machine.clock.wall = func() time.Time { return time.Now().Add(ahead) }
+		var ahead atomic.Int64
+		ahead.Store(int64(day))
+		b.machine.clock.wall = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 		f := newFleet(t)
 		f.publish(nil, fmt.Sprintf(respondingPolicy, "1", ""))
 		f.trust(b.config)
@@ -209,7 +211,7 @@ func TestASecondScanBeganLaterAndFoundTheSame(t *testing.T) {
 			}
 		}
 		until(3 * time.Hour)
-		ahead = 0
+		ahead.Store(0)
 		until(3 * time.Hour)
 		waits("announced")
 		until(5 * time.Hour)
