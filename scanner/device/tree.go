@@ -245,13 +245,6 @@ func (r *rooted) Xattr(name, attr string) ([]byte, error) {
 }
 
 func (r *rooted) Open(name string) (scanner.File, error) {
-	if i := strings.LastIndexByte(name, '/'); i > 0 && plain(name[i+1:]) {
-		if dir, ok := r.dirs.get(name[:i]); ok {
-			if f, err := r.t.open(join(dir, name[i+1:])); err == nil { // most names are those of files
-				return f, nil
-			}
-		}
-	}
 	p, err := r.resolve("open", name, true)
 	if err != nil {
 		return nil, err
