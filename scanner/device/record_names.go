@@ -1,6 +1,7 @@
 package device
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,11 +49,7 @@ func (r *Recorder) HideNames(alias func(name string) (a Alias, ok bool)) {
 	for dir, list := range byDir {
 		// Numbers follow what the table tells anyway, so that they do not tell the names' order.
 		slices.SortStableFunc(list, func(a, b hiding) int {
-			x, y := s.extra(a.id), s.extra(b.id)
-			if x.ino != y.ino {
-				return compare(x.ino, y.ino)
-			}
-			return compare(s.index.node(a.id).mtime, s.index.node(b.id).mtime)
+			return cmp.Or(cmp.Compare(s.extra(a.id).ino, s.extra(b.id).ino), cmp.Compare(s.index.node(a.id).mtime, s.index.node(b.id).mtime))
 		})
 		n := 0
 		for _, h := range list {
@@ -66,13 +63,6 @@ func (r *Recorder) HideNames(alias func(name string) (a Alias, ok bool)) {
 	for id, name := range links {
 		s.rare[id].link = s.shownLink(parent(name), s.rare[id].link, alias)
 	}
-}
-
-func compare(a, b uint64) int {
-	if a < b {
-		return -1
-	}
-	return 1
 }
 
 func numbered(a Alias, n int) string {
