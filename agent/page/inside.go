@@ -374,9 +374,10 @@ func (s *Server) unchecked(ctx context.Context, w http.ResponseWriter, r *http.R
 				u.Language = english
 			}
 		}
-		kind := found(&kinds, func(k *reasons) bool { return k.Kind == reasonKind(n.Why) }, &reasons{Kind: reasonKind(n.Why)})
-		kind.Rules++
-		why := found(&kind.Reasons, func(o *reason) bool { return o.Why == n.Why }, &reason{Why: n.Why})
+		kind := reasonKind(n.Why)
+		same := found(&kinds, func(k *reasons) bool { return k.Kind == kind }, &reasons{Kind: kind})
+		same.Rules++
+		why := found(&same.Reasons, func(o *reason) bool { return o.Why == n.Why }, &reason{Why: n.Why})
 		why.Rules = append(why.Rules, u)
 	}
 	slices.SortStableFunc(kinds, func(a, b *reasons) int { return b.Rules - a.Rules })
