@@ -72,8 +72,10 @@ func stampOf(name string) fileStamp {
 	if err != nil {
 		return fileStamp{}
 	}
-	return fileStamp{st.ModTime(), st.Size(), st}
+	return stampFrom(st)
 }
+
+func stampFrom(st os.FileInfo) fileStamp { return fileStamp{st.ModTime(), st.Size(), st} }
 
 func newMembership(dir string, m machine, warn *warnings) *membership {
 	return &membership{dir: dir, clock: m.clock, chance: m.chance, log: m.log, warn: warn, wake: make(chan struct{}, 1)}

@@ -6,7 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -22,7 +21,7 @@ type revocations struct {
 	now  func() time.Time
 
 	mu    sync.Mutex
-	seen  fs.FileInfo // of the file when it was read
+	seen  fileStamp // of the file when it was read
 	lists []revocationList
 }
 
@@ -70,7 +69,8 @@ func (r *revocations) load() ([]revocationList, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the revocation list: %w", err)
 	}
-	if r.seen != nil && os.SameFile(r.seen, info) && r.seen.ModTime().Equal(info.ModTime()) && r.seen.Size() == info.Size() {
+	now := stampFrom(info)
+	if r.seen.same(now) {
 		return r.lists, nil
 	}
 	b, err := readBounded(f, crlMax)
@@ -81,7 +81,7 @@ func (r *revocations) load() ([]revocationList, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.path, err)
 	}
-	r.seen, r.lists = info, lists
+	r.seen, r.lists = now, lists
 	return lists, nil
 }
 
