@@ -124,9 +124,7 @@ func (d *daemon) take(st *store.Store, r *scanner.Report) error {
 	} else {
 		d.access.mu.Lock()
 		for _, f := range d.access.findings {
-			if !found[f.Key] && !gone[f.Rule] {
-				all = append(all, scanner.Finding{Key: f.Key, Rule: f.Rule, Title: f.Title, Severity: f.Severity})
-			}
+			open = append(open, store.OpenFinding{Finding: store.Finding{Key: f.Key, Rule: f.Rule, Title: f.Title, Severity: uint8(f.Severity)}})
 		}
 		d.access.mu.Unlock()
 	}
@@ -135,7 +133,7 @@ func (d *daemon) take(st *store.Store, r *scanner.Report) error {
 			continue
 		}
 		f, err := openFinding(&open[i])
-		if err != nil { // of another version: its severity is known all the same
+		if err != nil { // of another version, or of no store: its severity is known all the same
 			f = &scanner.Finding{Key: open[i].Key, Rule: open[i].Rule, Title: open[i].Title, Severity: severityOf(open[i].Severity)}
 		}
 		all = append(all, *f)

@@ -166,7 +166,7 @@ func (d *daemon) listenOn(ctx context.Context) error {
 		if most = forever; !due.IsZero() {
 			most = max(time.Until(due), networkRest)
 		}
-		if d.judging.report() != nil { // the first scan sees all
+		if _, scanned := d.judging.device(); scanned { // the first scan sees all
 			d.todo.some(tables, d.clock.awake()+max(settle, networkRest))
 		}
 	}

@@ -80,13 +80,9 @@ func (d *daemon) notable(least scanner.Severity) ([]threat, error) {
 	if least == 0 {
 		return nil, nil
 	}
-	open, err := fromStore(d.vault, (*store.Store).Findings)
+	open, ignores, err := d.openAndIgnored()
 	if err != nil {
-		return nil, fmt.Errorf("reading the open findings: %w", err)
-	}
-	ignores, err := fromStore(d.vault, (*store.Store).Ignores)
-	if err != nil {
-		return nil, fmt.Errorf("reading what is ignored: %w", err)
+		return nil, err
 	}
 	var all []threat
 	secret := map[scanner.Subject]bool{}
@@ -104,6 +100,17 @@ func (d *daemon) notable(least scanner.Severity) ([]threat, error) {
 	all = slices.DeleteFunc(all, func(t threat) bool { return secret[t.Subject] })
 	slices.SortStableFunc(all, func(a, b threat) int { return int(b.Severity) - int(a.Severity) })
 	return all, nil
+}
+
+// openAndIgnored gives the open findings, and what is set aside.
+func (d *daemon) openAndIgnored() (open []store.OpenFinding, ignores []store.Ignore, err error) {
+	if open, err = fromStore(d.vault, (*store.Store).Findings); err != nil {
+		return nil, nil, fmt.Errorf("reading the open findings: %w", err)
+	}
+	if ignores, err = fromStore(d.vault, (*store.Store).Ignores); err != nil {
+		return nil, nil, fmt.Errorf("reading what is ignored: %w", err)
+	}
+	return open, ignores, nil
 }
 
 // due gives what an audience has not been told yet, and how long it may take until there is more
@@ -148,8 +155,8 @@ func (d *daemon) due(audience, language string) (list []notice, wait time.Durati
 // noticeOf says a finding in a few words.
 func (d *daemon) noticeOf(f *scanner.Finding, language string, told map[string]string) notice {
 	title, platform := f.Title, "linux"
-	if r := d.judging.report(); r != nil {
-		platform = r.Device.Platform
+	if info, known := d.judging.device(); known {
+		platform = info.Platform
 	}
 	if t, ok := d.set.Load().criteria.rules.Say(language, platform, f); ok {
 		title = t.Title

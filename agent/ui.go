@@ -108,10 +108,8 @@ func (d *daemon) openPage(g ui.Grant) (string, error) {
 // pageSource is what the page may ask.
 func (d *daemon) pageSource() ui.Source {
 	platform := func() string {
-		if r := d.judging.report(); r != nil {
-			return r.Device.Platform
-		}
-		return ""
+		info, _ := d.judging.device()
+		return info.Platform
 	}
 	return ui.Source{View: d.pageView, Apps: d.pageApps, Events: d.pageEvents, Check: d.recheck,
 		Text: func(language string, f *scanner.Finding) (string, string, string, bool) {
@@ -132,13 +130,9 @@ func (d *daemon) pageView(context.Context) (*ui.View, error) {
 	if at := s.scanned(); at != nil {
 		v.Scanned = *at
 	}
-	open, err := fromStore(d.vault, (*store.Store).Findings)
+	open, ignores, err := d.openAndIgnored()
 	if err != nil {
-		return nil, fmt.Errorf("reading the open findings: %w", err)
-	}
-	ignores, err := fromStore(d.vault, (*store.Store).Ignores)
-	if err != nil {
-		return nil, fmt.Errorf("reading what is ignored: %w", err)
+		return nil, err
 	}
 	slices.SortStableFunc(open, func(a, b store.OpenFinding) int { return int(b.Severity) - int(a.Severity) })
 	for _, f := range open {
