@@ -344,23 +344,30 @@ func (ca *labCA) issue(t *testing.T, host string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// onNet is a folder as a device, with the network of the process that looks.
-type onNet struct {
+// partlyLive is a device of which some sources are the machine's.
+type partlyLive struct {
 	scanner.Device
-	live scanner.Device
+	live    scanner.Device
+	sources []scanner.Source
 }
 
-func (o onNet) Identity() scanner.Identity {
-	id := o.Device.Identity()
+func (p partlyLive) Identity() scanner.Identity {
+	id := p.Device.Identity()
 	id.Live = true
 	return id
 }
 
-func (o onNet) Probe(ctx context.Context, s scanner.Source) ([]byte, error) {
-	if slices.Contains([]scanner.Source{scanner.SourceRoutes, scanner.SourceNeighbours, scanner.SourceInterfaces}, s) {
-		return o.live.Probe(ctx, s)
+func (p partlyLive) Probe(ctx context.Context, s scanner.Source) ([]byte, error) {
+	if slices.Contains(p.sources, s) {
+		return p.live.Probe(ctx, s)
 	}
-	return o.Device.Probe(ctx, s)
+	return p.Device.Probe(ctx, s)
+}
+
+func (p partlyLive) Close() error {
+	closeDevice(p.Device)
+	closeDevice(p.live)
+	return nil
 }
 
 // TestDaemonInLab is no test: it is the agent that a lab starts inside its client.
@@ -385,7 +392,11 @@ func TestDaemonInLab(t *testing.T) {
 			return nil, err
 		}
 		live, err := device.Live(ctx, device.LiveOptions{})
-		return onNet{folder, live}, err
+		if err != nil {
+			closeDevice(folder)
+			return nil, err
+		}
+		return partlyLive{folder, live, []scanner.Source{scanner.SourceRoutes, scanner.SourceNeighbours, scanner.SourceInterfaces}}, nil
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()

@@ -17,10 +17,7 @@ func underLow(t *testing.T, b *bench) *daemon {
 	f := newFleet(t)
 	f.publish(nil, "format: picket.policy/1\nversion: one\nposture: {max_level: low}\n")
 	f.trust(b.config)
-	src, err := updatesSource(b.config, time.Now)
-	f.must(err)
-	_, err = fetchUpdates(t.Context(), b.config, src, time.Now)
-	f.must(err)
+	f.fetch(b.config)
 	d, err := newDaemon(b.machine)
 	f.must(err)
 	return d

@@ -280,10 +280,7 @@ func sendPersonal(t *testing.T, archive []byte, mode string) {
 	b, f := newBench(t, t.TempDir()), newFleet(t)
 	f.publish(nil, "format: picket.policy/1\nsend: "+mode+"\n")
 	f.trust(b.config)
-	src, err := updatesSource(b.config, time.Now)
-	f.must(err)
-	_, err = fetchUpdates(t.Context(), b.config, src, time.Now)
-	f.must(err)
+	f.fetch(b.config)
 	b.open = func(context.Context) (scanner.Device, error) { return device.Txtar(archive) }
 	b.watcher = nil
 	up := newOtelServer(t)

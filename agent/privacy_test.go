@@ -127,10 +127,7 @@ func keepingAll(t *testing.T, policy string) (b *bench, d *daemon, stop func() e
 		f := newFleet(t)
 		f.publish(nil, policy)
 		f.trust(b.config)
-		src, err := updatesSource(b.config, time.Now)
-		f.must(err)
-		_, err = fetchUpdates(t.Context(), b.config, src, time.Now)
-		f.must(err)
+		f.fetch(b.config)
 	}
 	b.upstream = func(Config) Sink { return keeping{errNoStore} }
 	d, stop = b.start(t)

@@ -93,6 +93,16 @@ func (f *fleet) trust(c Config) {
 	f.must(tuf.Pin(updatesDir(c), root, f.Dir, false, time.Now()))
 }
 
+// fetch has a device that trusts it take what is published now.
+func (f *fleet) fetch(c Config) tuf.Result {
+	f.t.Helper()
+	src, err := updatesSource(c, time.Now)
+	f.must(err)
+	r, err := fetchUpdates(f.t.Context(), c, src, time.Now)
+	f.must(err)
+	return r
+}
+
 // startUpdating runs a daemon that looks for updates.
 func (b *bench) startUpdating(t testing.TB) (d *daemon, stop func() error) {
 	t.Helper()
@@ -261,10 +271,7 @@ func TestLostUpdates(t *testing.T) {
 		b, f := newBench(t, smallSystem(t, 1)), newFleet(t)
 		f.publish(map[string]string{"OS-901.yaml": ruleOfFleet}, "format: picket.policy/1\nsend: no-personal-apps\n")
 		f.trust(b.config)
-		src, err := updatesSource(b.config, time.Now)
-		f.must(err)
-		r, err := fetchUpdates(t.Context(), b.config, src, time.Now)
-		f.must(err)
+		r := f.fetch(b.config)
 		dir := updatesDir(b.config)
 		name := map[string]string{"rules": filepath.Join(dir, "packs", r.Set.Files[tuf.Rules].SHA256), "policy": filepath.Join(dir, "packs", r.Set.Files[tuf.Policy].SHA256),
 			"record": filepath.Join(dir, "current.json")}[damage]
@@ -288,8 +295,7 @@ func TestLostUpdates(t *testing.T) {
 		}
 		f.must(d.leave(nil))
 		// The next fetch heals it.
-		_, err = fetchUpdates(t.Context(), b.config, src, time.Now)
-		f.must(err)
+		f.fetch(b.config)
 		if crit, lost, err := criteriaNow(b.config); err != nil || lost != nil || crit.policy.send() != sendNoPersonal {
 			t.Errorf("%s damaged, after another fetch: %v, %v", damage, lost, err)
 		}
@@ -304,10 +310,7 @@ func TestLevelOnly(t *testing.T) {
 		b, f := newBench(t, root), newFleet(t)
 		f.publish(nil, "format: picket.policy/1\nsend: level-only\n")
 		f.trust(b.config)
-		src, err := updatesSource(b.config, time.Now)
-		f.must(err)
-		_, err = fetchUpdates(t.Context(), b.config, src, time.Now)
-		f.must(err)
+		f.fetch(b.config)
 		d, stop := b.startUpdating(t)
 		time.Sleep(26 * time.Hour)
 		replace(t, root, "/etc/shadow", "root:*:19000:0:99999:7:::\nann:*:19000:0:99999:7:::\n")

@@ -84,31 +84,6 @@ func TestWatchTellsPlantedUnits(t *testing.T) {
 	}
 }
 
-// inhabited is a device whose processes and sockets are the machine's.
-type inhabited struct {
-	scanner.Device
-	live scanner.Device
-}
-
-func (r inhabited) Identity() scanner.Identity {
-	id := r.Device.Identity()
-	id.Live = true
-	return id
-}
-
-func (r inhabited) Probe(ctx context.Context, s scanner.Source) ([]byte, error) {
-	if s == scanner.SourceProcesses || s == scanner.SourceSockets {
-		return r.live.Probe(ctx, s)
-	}
-	return r.Device.Probe(ctx, s)
-}
-
-func (r inhabited) Close() error {
-	closeDevice(r.Device)
-	closeDevice(r.live)
-	return nil
-}
-
 // TestSampleTellsListeners has one program after the other listen. PICKET_CHANGES is as in the test of dpkg;
 // what the log says has the rest of the sampling interval in it, a second.
 func TestSampleTellsListeners(t *testing.T) {
@@ -128,7 +103,7 @@ func TestSampleTellsListeners(t *testing.T) {
 			closeDevice(dev)
 			return nil, err
 		}
-		return inhabited{dev, live}, nil
+		return partlyLive{dev, live, []scanner.Source{scanner.SourceProcesses, scanner.SourceSockets}}, nil
 	}
 	b.glance, b.config.SampleInterval = device.Glance, time.Second
 	d, stop := b.start(t)
