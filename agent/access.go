@@ -37,12 +37,7 @@ type access struct {
 
 func newAccess() *access { return &access{wake: make(chan struct{}, 1)} }
 
-func (a *access) rouse() {
-	select {
-	case a.wake <- struct{}{}:
-	default:
-	}
-}
+func (a *access) rouse() { rouse(a.wake) }
 
 func (d *daemon) instant() instant {
 	return instant{wall: d.calendar.now().Round(0), up: d.clock.boot(), boot: d.boot}

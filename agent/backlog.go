@@ -87,12 +87,7 @@ func (b *backlog) check(tables []string, answer chan<- scanned) {
 	b.wake()
 }
 
-func (b *backlog) wake() {
-	select {
-	case b.ready <- struct{}{}:
-	default:
-	}
-}
+func (b *backlog) wake() { rouse(b.ready) }
 
 // next waits for something to do. Tables that are due together are one job.
 func (b *backlog) next(ctx context.Context) (job, error) {

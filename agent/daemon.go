@@ -270,6 +270,20 @@ func (r *reloads) tell(do func()) (cancel func()) {
 	}
 }
 
+// news gives a channel that has something after each change, until leave.
+func (r *reloads) news() (wake chan struct{}, leave func()) {
+	wake = make(chan struct{}, 1)
+	return wake, r.tell(func() { rouse(wake) })
+}
+
+// rouse wakes who waits for a channel that has room for one, or will.
+func rouse(wake chan<- struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
 func (r *reloads) all() {
 	r.mu.Lock()
 	list := slices.Collect(maps.Values(r.list))

@@ -105,12 +105,7 @@ func (m *membership) renewNow(ctx context.Context) error {
 	return m.renew(ctx)
 }
 
-func (m *membership) rouse() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
-}
+func (m *membership) rouse() { rouse(m.wake) }
 
 // poll looks whether the file has changed, by its description alone.
 func (m *membership) poll() {

@@ -47,12 +47,7 @@ func newProbing() *probing {
 }
 
 // wake has it looked at whether the network is another. It may be called at any time.
-func (p *probing) wake() {
-	select {
-	case p.woken <- struct{}{}:
-	default:
-	}
-}
+func (p *probing) wake() { rouse(p.woken) }
 
 // input answers scanner.SourceNetworkProbe.
 func (p *probing) input(context.Context) ([]byte, error) {

@@ -199,7 +199,7 @@ var errNobody = errors.New("nobody is there to be told")
 // tellOne tells an audience what is due, until ctx ends or show fails. show gives errNobody where
 // it is to be tried again with the next news.
 func (d *daemon) tellOne(ctx context.Context, audience, language string, show func(notice) error) error {
-	wake, leave := d.news()
+	wake, leave := d.noticed.news()
 	defer leave()
 	for ctx.Err() == nil {
 		list, wait, err := d.due(audience, language)
@@ -224,20 +224,9 @@ func (d *daemon) tellOne(ctx context.Context, audience, language string, show fu
 	return ctx.Err()
 }
 
-// news gives a channel that has something after each change of what is open, until leave.
-func (d *daemon) news() (wake <-chan struct{}, leave func()) {
-	c := make(chan struct{}, 1)
-	return c, d.noticed.tell(func() {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
-	})
-}
-
 // keepBoard keeps a board as things are, in quiet hours too: it makes no sound.
 func (d *daemon) keepBoard(ctx context.Context, b board) {
-	wake, leave := d.news()
+	wake, leave := d.noticed.news()
 	defer leave()
 	last := ""
 	for ctx.Err() == nil {

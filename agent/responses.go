@@ -83,12 +83,7 @@ type responding struct {
 
 func newResponding() *responding { return &responding{wake: make(chan struct{}, 1)} }
 
-func (r *responding) rouse() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
+func (r *responding) rouse() { rouse(r.wake) }
 
 // scanned notes a whole scan, after the posture has changed by it: it may confirm a wipe.
 func (r *responding) scanned(began time.Duration) {

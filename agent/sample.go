@@ -10,13 +10,8 @@ import (
 // runSample looks at what listens and which programs run, and has the tables of processes and
 // sockets looked at when something came or went.
 func (d *daemon) runSample(ctx context.Context) error {
-	changed := make(chan struct{}, 1)
-	defer d.reloads.tell(func() {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	})()
+	changed, leave := d.reloads.news()
+	defer leave()
 	needs := dependents(d.judging.collectors)
 	var last *device.Glimpse
 	for ctx.Err() == nil {

@@ -143,10 +143,7 @@ func (d *daemon) lookNow(ctx context.Context, tables []string) (err error) {
 func (d *daemon) again(tables []string) {
 	at := d.clock.awake()
 	if slices.Contains(tables, "packages") {
-		select {
-		case d.stock <- struct{}{}:
-		default:
-		}
+		rouse(d.stock)
 		at += settle
 	}
 	d.todo.some(tables, at)

@@ -63,13 +63,8 @@ func part(span time.Duration, share float64) time.Duration {
 
 // runSchedule has all scanned at the start and in intervals, and watches the clocks.
 func (d *daemon) runSchedule(ctx context.Context) error {
-	changed := make(chan struct{}, 1)
-	defer d.reloads.tell(func() {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	})()
+	changed, leave := d.reloads.news()
+	defer leave()
 	before := d.clock.look()
 	d.when.begin(before.boot, part(d.delay, d.chance()))
 	d.ticked.Store(int64(before.boot))

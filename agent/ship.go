@@ -81,12 +81,7 @@ func newShipper(v *vault, warn *warnings, m machine) *shipper {
 }
 
 // more says that the outbox has grown.
-func (s *shipper) more() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *shipper) more() { rouse(s.wake) }
 
 // hurry has all that waits sent now: somebody has just enrolled the device and wants to see it.
 func (s *shipper) hurry() {

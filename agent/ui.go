@@ -97,10 +97,7 @@ func (d *daemon) openPage(g ui.Grant) (string, error) {
 				d.log.Error("the page ended", "error", err)
 			}
 		})
-		select {
-		case h.wake <- struct{}{}:
-		default:
-		}
+		rouse(h.wake)
 	}
 	return "http://" + h.address + "/#" + h.server.Token(g), nil
 }

@@ -20,15 +20,9 @@ const (
 
 // runUpdates looks for updates in intervals, at the start, and when the device is enrolled.
 func (d *daemon) runUpdates(ctx context.Context) error {
-	wake := make(chan struct{}, 1)
-	rouse := func() {
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
-	}
-	defer d.reloads.tell(rouse)()
-	defer d.member.changed.tell(rouse)()
+	wake, leave := d.reloads.news()
+	defer leave()
+	defer d.member.changed.tell(func() { rouse(wake) })()
 	due, failures, from := d.clock.boot()+d.scatter(updateRetry), 0, ""
 	for ctx.Err() == nil {
 		d.checkStale()

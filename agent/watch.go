@@ -114,13 +114,9 @@ func (d *daemon) watchFiles(ctx context.Context, rest time.Duration) error {
 		return err
 	}
 	defer w.Close()
-	v := &watching{d: d, w: w, rest: newResting(rest, d.clock.awake), more: make(chan struct{}, 1)}
-	defer d.reloads.tell(func() {
-		select {
-		case v.more <- struct{}{}:
-		default:
-		}
-	})()
+	more, leave := d.reloads.news()
+	defer leave()
+	v := &watching{d: d, w: w, rest: newResting(rest, d.clock.awake), more: more}
 	if _, err := v.replan(ctx); err != nil {
 		return err
 	}
