@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,6 +136,13 @@ func newBench(t testing.TB, root string) *bench {
 		upstream: func(Config) Sink { return nil },
 	}
 	return b
+}
+
+// setsClock has the wall clock go wrong by what set is told, while agents run too.
+func (b *bench) setsClock() (set func(by time.Duration)) {
+	var off atomic.Int64
+	b.machine.clock.wall = func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
+	return func(by time.Duration) { off.Store(int64(by)) }
 }
 
 // vault opens the bench's store, for what makes do without a daemon.

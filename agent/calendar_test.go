@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,10 +14,8 @@ import (
 // clockBench is a bench whose wall clock can be set.
 func clockBench(t *testing.T, root string) (b *bench, set func(by time.Duration)) {
 	b = newBench(t, root)
-	var off atomic.Int64
-	b.machine.clock.wall = func() time.Time { return time.Now().Add(time.Duration(off.Load())) }
 	b.machine.built = time.Now().Add(-30 * day)
-	return b, func(d time.Duration) { off.Store(int64(d)) }
+	return b, b.setsClock()
 }
 
 const tenYears = 10 * 365 * day

@@ -95,11 +95,11 @@ func TestCorrectedClockIsNoGrace(t *testing.T) {
 		f := newFleet(t)
 		f.publish(nil, "format: picket.policy/1\nversion: one\nposture: {max_level: low, block_after: 3d, wipe_after: 30d}\nresponses: {block: true, wipe: true}\n")
 		f.trust(b.config)
-		off := -400 * day
-		b.clock.wall = func() time.Time { return time.Now().Add(off) }
+		set := b.setsClock()
+		set(-400 * day)
 		d, stop := b.startGuarded(t)
 		time.Sleep(20 * time.Minute)
-		off = 0
+		set(0)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		var kept standing

@@ -102,8 +102,7 @@ func TestPostureOfADaemon(t *testing.T) {
 		f := newFleet(t)
 		f.publish(nil, "format: picket.policy/1\nversion: one\nposture: {max_level: low, block_after: 2h, wipe_after: 3h}\nresponses: {block: true, wipe: true}\norganisation: {name: Example BV, url: https://example.org/help}\n")
 		f.trust(b.config)
-		off := time.Duration(0)
-		b.clock.wall = func() time.Time { return time.Now().Add(off) }
+		set := b.setsClock()
 		d, stop := b.startGuarded(t)
 		told := 0
 		defer d.access.changed.tell(func() { told++ })()
@@ -120,7 +119,7 @@ func TestPostureOfADaemon(t *testing.T) {
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
-		off = -24 * time.Hour // nobody's grace is longer for that
+		set(-24 * time.Hour) // nobody's grace is longer for that
 		time.Sleep(time.Hour)
 		d, stop = b.startGuarded(t)
 		synctest.Wait()

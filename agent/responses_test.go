@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,9 +182,8 @@ func TestASecondScanBeganLaterAndFoundTheSame(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, declarationName), fmt.Appendf(nil, "format: picket.responses/1\nwipe: {delay: 4h, confirm: device, folders: [%s/work]}\n", dir), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		var ahead atomic.Int64
-		ahead.Store(int64(day))
-		b.machine.clock.wall = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		set := b.setsClock()
+		set(day)
 		f := newFleet(t)
 		f.publish(nil, fmt.Sprintf(respondingPolicy, "1", ""))
 		f.trust(b.config)
@@ -211,7 +209,7 @@ func TestASecondScanBeganLaterAndFoundTheSame(t *testing.T) {
 			}
 		}
 		until(3 * time.Hour)
-		ahead.Store(0)
+		set(0)
 		until(3 * time.Hour)
 		waits("announced")
 		until(5 * time.Hour)
