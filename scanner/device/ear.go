@@ -122,8 +122,13 @@ func (e *Ear) close() {
 }
 
 // receive hands on what a socket gets, until it is closed. lost is called when the kernel had
-// more to tell than there was room for.
-func receive(f *os.File, take func([]byte, unix.Sockaddr), lost func()) error {
+// more to tell than there was room for. A panic over what somebody sent is an error.
+func receive(f *os.File, take func([]byte, unix.Sockaddr), lost func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("listening failed: %v", p)
+		}
+	}()
 	conn, err := f.SyscallConn()
 	if err != nil {
 		return err
@@ -153,12 +158,15 @@ func receive(f *os.File, take func([]byte, unix.Sockaddr), lost func()) error {
 
 // update changes the state and, when it is news, says so.
 func (e *Ear) update(do func(*earState) bool) {
-	e.mu.Lock()
-	news := do(&e.state)
-	e.mu.Unlock()
-	if news {
+	if e.news(do) {
 		e.wake()
 	}
+}
+
+func (e *Ear) news(do func(*earState) bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return do(&e.state)
 }
 
 func (e *Ear) wake() {

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"picket/scanner/parse"
 )
 
@@ -176,4 +178,26 @@ func TestEarOpens(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestEarOutlivesAPanic: what hears of it is told, and the state stays usable.
+func TestEarOutlivesAPanic(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := os.NewFile(uintptr(pair[0]), "here")
+	defer here.Close()
+	defer unix.Close(pair[1])
+	if _, err := unix.Write(pair[1], []byte("odd")); err != nil {
+		t.Fatal(err)
+	}
+	e := &Ear{ready: make(chan struct{}, 1), state: newEarState(time.Now())}
+	err = receive(here, func(b []byte, _ unix.Sockaddr) {
+		e.update(func(*earState) bool { panic("over " + string(b)) })
+	}, func() {})
+	if err == nil || !strings.Contains(err.Error(), "over odd") {
+		t.Errorf("got %v", err)
+	}
+	e.Heard()
 }

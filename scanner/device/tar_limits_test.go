@@ -129,6 +129,19 @@ func TestABombIsNotUnpacked(t *testing.T) {
 	}
 }
 
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("odd input") }
+
+func TestADecodersPanicIsAnError(t *testing.T) {
+	t.Parallel()
+	ahead := newReadAhead(&unpacker{r: panicking{}, kind: "xz"})
+	defer ahead.close()
+	if _, err := ahead.next(); err == nil || err.Error() != "xz: near byte 0: decoder failed: odd input" {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestCancellingStopsReading(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())

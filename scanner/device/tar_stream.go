@@ -72,9 +72,15 @@ func unpack(r io.Reader, kind string) (*unpacker, error) {
 	return u, nil
 }
 
-// Read gives decompressed bytes; the error names the place in the compressed file.
-func (u *unpacker) Read(p []byte) (int, error) {
-	n, err := u.r.Read(p)
+// Read gives decompressed bytes; the error names the place in the compressed file. A decoder's
+// panic is one: nobody else could catch it, for readAhead reads in a goroutine of its own.
+func (u *unpacker) Read(p []byte) (n int, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			n, err = 0, fmt.Errorf("%s: near byte %d: decoder failed: %v", u.kind, u.in.Load(), r)
+		}
+	}()
+	n, err = u.r.Read(p)
 	u.out += int64(n)
 	if in := u.in.Load(); u.kind != "" && u.out > bombFloor && u.out/bombRatio > in {
 		return n, fmt.Errorf("%s: at byte %d: %w (%d bytes from %d)", u.kind, in, errBomb, u.out, in)
