@@ -211,8 +211,16 @@ func (d *daemon) checkRights() {
 
 // runShip delivers to the file that the configuration names, and upstream.
 func (d *daemon) runShip(ctx context.Context) error {
+	var before *identity
 	for ctx.Err() == nil {
 		c, id := d.config(), d.member.identity()
+		switch {
+		case !id.sendsAs(before):
+			d.ship.up.leave()
+		case id != before:
+			d.ship.up.renewed()
+		}
+		before = id
 		sink, up := d.sink(c), d.gated(d.upstream(c))
 		if f, ok := sink.(*fileSink); ok {
 			f.keep = d.retention

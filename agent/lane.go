@@ -97,6 +97,22 @@ func (l *lane) network() {
 	l.moved, l.until = now, min(l.until, now+part(movedSpread, l.chance()))
 }
 
+// renewed says that the device has another certificate to show: who would not have the former one may
+// have it.
+func (l *lane) renewed() {
+	if l.codes[warnUpstreamDenied] {
+		l.until = 0
+	}
+}
+
+// leave forgets all of a sink in whose place another has come, or none.
+func (l *lane) leave() {
+	l.failed, l.dry, l.until = 0, 0, 0
+	clear(l.told)
+	l.warn.clear(slices.Sorted(maps.Keys(l.codes))...)
+	clear(l.codes)
+}
+
 // took says that the sink took something, whatever comes next.
 func (l *lane) took() { l.dry = 0 }
 
@@ -107,10 +123,7 @@ func (l *lane) works() {
 		return
 	}
 	l.log.Info("recovered", "dependency", l.dependency, "failures", l.failed)
-	l.failed = 0
-	clear(l.told)
-	l.warn.clear(slices.Sorted(maps.Keys(l.codes))...)
-	clear(l.codes)
+	l.leave()
 }
 
 // jittered leaves out up to half of a time.

@@ -51,10 +51,12 @@ func (f *fickle) seen() (taken []string, tries []time.Time) {
 	return slices.Clone(f.taken), slices.Clone(f.tries)
 }
 
-func (f *fickle) works() {
+func (f *fickle) works() { f.fails(nil) }
+
+func (f *fickle) fails(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.err = nil
+	f.err = err
 }
 
 func queue(t testing.TB, v *vault, body string) {
@@ -106,6 +108,85 @@ func TestNetworkChangeTriesAgain(t *testing.T) {
 			t.Errorf("tried %v after the last", gap)
 		}
 		if err := errors.Join(stop(), v.close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestAnotherCertificateIsTriedAtOnce: the slow lane is for the one that was refused, and what was said of an upstream goes
+// with it.
+func TestAnotherCertificateIsTriedAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, "/")
+		up := &fickle{err: &failure{err: errors.New("not you"), code: warnUpstreamDenied, pace: slowLane}}
+		var d *daemon
+		b.upstream = func(Config) Sink {
+			if d.member.identity() == nil {
+				return nil
+			}
+			return up
+		}
+		d, err := newDaemon(b.machine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		member := func(id *identity) {
+			d.member.current.Store(id)
+			d.member.changed.all()
+		}
+		place := upstream{OTLP: &otlpPlace{URL: "https://upstream.example"}}
+		d.member.current.Store(&identity{enrolment: enrolment{Device: "one", Upstream: place}})
+		queue(t, d.vault, "one")
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- d.runShip(ctx) }()
+		time.Sleep(12 * time.Hour)
+		for tried := 0; ; { // until just after a try: the next is two hours away
+			_, tries := up.seen()
+			if tried != 0 && len(tries) > tried {
+				break
+			}
+			tried = len(tries)
+			time.Sleep(time.Minute)
+		}
+		up.works()
+		member(&identity{enrolment: enrolment{Device: "one", Upstream: place}})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if taken, _ := up.seen(); !slices.Equal(taken, []string{"one"}) || d.warn.stands(warnUpstreamDenied) {
+			t.Errorf("with another certificate: taken %q, warnings %+v", taken, d.warn.all())
+		}
+
+		up.fails(&failure{err: errors.New("no such path"), code: warnUpstreamUnfit, pace: longLane})
+		queue(t, d.vault, "two")
+		d.ship.hurry()
+		time.Sleep(6 * time.Hour)
+		elsewhere := upstream{OTLP: &otlpPlace{URL: "https://elsewhere.example"}}
+		up.works()
+		member(&identity{enrolment: enrolment{Device: "one", Upstream: elsewhere}})
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if taken, _ := up.seen(); !slices.Equal(taken, []string{"one", "two"}) || d.warn.stands(warnUpstreamUnfit) {
+			t.Errorf("elsewhere: taken %q, warnings %+v", taken, d.warn.all())
+		}
+
+		up.fails(&failure{err: errors.New("no answer"), code: warnUpstream, pace: busyLane})
+		queue(t, d.vault, "three")
+		d.ship.hurry()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if !d.warn.stands(warnUpstream) {
+			t.Error("no warning of an upstream that does not answer")
+		}
+		member(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if d.warn.stands(warnUpstream) {
+			t.Error("the warning outlives the enrolment")
+		}
+		stop()
+		if err := errors.Join(<-done, d.vault.close()); err != nil {
 			t.Error(err)
 		}
 	})

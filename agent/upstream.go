@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"reflect"
 
 	"picket/store"
 	"picket/transport"
@@ -24,6 +25,14 @@ func (d *daemon) enrolledUpstream(Config) Sink {
 		return keeping{err}
 	}
 	return newUpstreamSink(e, d.member.renewNow, d.clock.boot)
+}
+
+// sendsAs tells whether it is the same device to the same upstream; neither need be one.
+func (id *identity) sendsAs(o *identity) bool {
+	if id == nil || o == nil {
+		return id == o
+	}
+	return id.Device == o.Device && reflect.DeepEqual(id.Upstream, o.Upstream)
 }
 
 // exporter sends to the OTLP endpoint of the enrolment.
