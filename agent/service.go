@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -59,22 +60,37 @@ func serviceInstallCommand() *cobra.Command {
 		Use: "install", Short: "Have the device run the agent from its next start on", Args: noArgs,
 		Long: `Install writes the definition of the service for this binary where it is, and says what it
 wrote. Installing again renews the definition, as after an upgrade or when the configuration
-names other folders; what the agent remembers stays.`,
+names other folders; what the agent remembers stays, and so does the configuration that the
+service has, unless another is named.`,
 		Example: "  sudo picket service install\n  sudo picket service install --config /etc/picket/kiosk.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := which.find(true)
 			if err != nil {
 				return err
 			}
-			p, err := placeOf(file)
+			kept := ""
+			if _, named := configPath(file, HostEnv(nil)); !named {
+				have, _, err := s.installed()
+				if err != nil {
+					return err
+				}
+				kept = definedConfig(have)
+			}
+			p, err := placeOf(cmp.Or(file, kept))
+			if err != nil && kept != "" {
+				return &hinted{fmt.Errorf("the service keeps its configuration, which cannot be used: %w", err), "put it right, or name another with --config"}
+			}
 			if err != nil {
 				return err
+			}
+			if kept != "" {
+				fmt.Fprintf(cmd.OutOrStdout(), "the service keeps its configuration, %s; --config names another\n", kept)
 			}
 			return installService(cmd.OutOrStdout(), s, p)
 		},
 	}
 	which.add(cmd)
-	cmd.Flags().StringVar(&file, "config", "", "configuration `FILE` of the service, in place of $PICKET_CONFIG and "+systemConfig)
+	cmd.Flags().StringVar(&file, "config", "", "configuration `FILE` of the service, in place of $PICKET_CONFIG, the one that it has, and "+systemConfig)
 	return cmd
 }
 

@@ -93,6 +93,7 @@ echo == before; state
 picket service install --init INITFLAG >/dev/null
 mv /tools/procd /tools/procd.off 2>/dev/null
 echo == after; state
+echo == again; picket service install --init INIT; state
 echo == named; PICKET_CONFIG=/etc/picket/none.yaml picket config show 2>&1 | grep -c none.yaml
 `+policyStory+`
 pack forbidden
@@ -133,6 +134,9 @@ ls -d STATE 2>&1; true
 			}
 			if got := section("after"); got != tt.state+"\n" {
 				t.Errorf("once it is installed: %q", got)
+			}
+			if got := section("again"); !strings.Contains(got, "is up to date; ") || !strings.HasSuffix(got, "\n"+tt.state+"\n") || strings.Contains(got, "keeps") != (tt.config != "") {
+				t.Errorf("installed again, with no configuration named: %q", got)
 			}
 			if got := section("named"); got != "1\n" {
 				t.Errorf("another configuration that is named: %q", got)

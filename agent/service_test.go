@@ -57,6 +57,9 @@ picket service install --init X --config /etc/picket/kiosk.yaml
 grep -o '^[^#]*PICKET_CONFIG=/.*' FILE
 mkdir -p /var/lib/picket /etc/picket/state && echo state | tee /var/lib/picket/picket.db >/etc/picket/state/picket.db
 picket service install --init X
+: >/etc/picket/config.yaml; chmod 644 /etc/picket/config.yaml
+picket service install --init X --config /etc/picket/config.yaml
+rm /etc/picket/config.yaml
 picket service install --init X --config /etc/picket/none.yaml
 `))
 			out = strings.ReplaceAll(out, tt.path, "FILE")
@@ -64,7 +67,7 @@ picket service install --init X --config /etc/picket/none.yaml
 				"wrote FILE: " + tt.init + " runs /opt/picket/picket when the device starts\n'picket service start' starts it now\n",
 				"FILE is up to date; 'picket service restart' makes a new binary run\n",
 				"renewed FILE\n'picket service restart' makes it count\n",
-				"PICKET_CONFIG=/etc/picket/kiosk.yaml\nrenewed FILE\n",
+				"PICKET_CONFIG=/etc/picket/kiosk.yaml\nthe service keeps its configuration, /etc/picket/kiosk.yaml; --config names another\nFILE is up to date; 'picket service restart' makes a new binary run\nrenewed FILE\n",
 				"picket: error: /etc/picket/none.yaml: ",
 			} {
 				if !strings.Contains(out, want) {
