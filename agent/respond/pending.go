@@ -25,7 +25,7 @@ func (r *Responder) wipe(ctx context.Context, see func() Situation) (next time.D
 		next = forever
 	case !p.Ended.IsZero():
 		next, err = forever, r.forget(s)
-	case !p.Begun.IsZero():
+	case !p.Begun.IsZero() && (p.touched() || r.withdrawn(s) == ""):
 		r.mu.Unlock()
 		return r.carryOn(ctx, s, see)
 	default:
@@ -43,6 +43,11 @@ func (r *Responder) wipe(ctx context.Context, see func() Situation) (next time.D
 		next = retryHook
 	}
 	return next, err
+}
+
+// touched tells whether a step was begun: before that, work data is as it was.
+func (p *Pending) touched() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.State != "" })
 }
 
 // may tells whether both policy and device allow a wipe.
@@ -71,7 +76,7 @@ func (r *Responder) announce(s Situation) (next time.Duration, err error) {
 	return min(p.Delay, saveWaited), r.save()
 }
 
-// withdrawn says why a wipe that was announced is not to be.
+// withdrawn says why a wipe that was announced, and has not removed anything, is not to be.
 func (r *Responder) withdrawn(s Situation) string {
 	switch {
 	case !s.Wipe:
@@ -159,7 +164,7 @@ func (r *Responder) forget(s Situation) error {
 	return r.save()
 }
 
-// carryOn does what is left of a wipe that was begun: it is finished, whatever the posture says
+// carryOn does what is left of a wipe whose first step was begun: it is finished, whatever the posture says
 // by then, since half of the data is of no use to anybody. Only a policy that no longer allows it
 // stops it, between two steps too. It does not hold mu while it works.
 func (r *Responder) carryOn(ctx context.Context, s Situation, see func() Situation) (next time.Duration, err error) {

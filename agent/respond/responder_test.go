@@ -283,6 +283,43 @@ func TestWipeIsCancelledWhileTheHookRuns(t *testing.T) {
 	}
 }
 
+// TestWipeThatHasRemovedNothingIsCancelled has the situation change after a wipe began and before its first step: while
+// the hook runs in between, or while the agent does not.
+func TestWipeThatHasRemovedNothingIsCancelled(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*device){
+		"met again":           func(d *device) { d.s.WipeDue, d.s.Access = false, Open },
+		"policy":              func(d *device) { d.s.Wipe = false },
+		"no declaration":      func(d *device) { d.s.Declared = nil },
+		"another declaration": func(d *device) { d.declare(fmt.Sprintf(declared, ByDevice, d.work())) },
+	} {
+		for _, restart := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s %v", name, restart), func(t *testing.T) {
+				t.Parallel()
+				d := newDevice(t, declared)
+				d.after(0)
+				d.s.Confirmed = []string{d.id()}
+				d.s.Boot += 24 * time.Hour
+				if next, err := d.r.Look(t.Context(), d.see); err != nil || next != 0 || d.r.State().Wipe.Begun.IsZero() {
+					t.Fatalf("begun, next after %v: %v", next, err)
+				}
+				change(d)
+				if restart {
+					d.start()
+				}
+				if _, err := d.r.Look(t.Context(), d.see); err != nil {
+					t.Error(err)
+				}
+				d.wantGone(false)
+				if s := d.r.State().Wipe; s != nil {
+					t.Errorf("%+v", s)
+				}
+				d.wantTold("wipe-announced, wipe-confirmed by the organisation's policy, wipe-begun, wipe-cancelled")
+			})
+		}
+	}
+}
+
 // TestAPolicyStopsAWipeBetweenSteps has the policy, or the declaration, go while the first step is done.
 func TestAPolicyStopsAWipeBetweenSteps(t *testing.T) {
 	t.Parallel()
