@@ -107,6 +107,17 @@ Description: a toolkit
 	return events
 }
 
+// inSnapshot says of an inventory which snapshot it is of, as the agent does.
+func inSnapshot(uid string, events []json.RawMessage) []json.RawMessage {
+	out := make([]json.RawMessage, len(events))
+	for i, body := range events {
+		if out[i] = body; strings.Contains(string(body), `"class_uid":5020`) {
+			out[i] = json.RawMessage(strings.Replace(string(body), `"unmapped":{`, fmt.Sprintf(`"unmapped":{"snapshot":{"uid":%q,"why":"due","part":0,"last":true},`, uid), 1))
+		}
+	}
+	return out
+}
+
 // exportOCSF makes a request of events as the device's own exporter tells them apart.
 func exportOCSF(t *testing.T, host, salt string, at time.Time, events []json.RawMessage) []byte {
 	t.Helper()
@@ -137,7 +148,7 @@ func exportOCSF(t *testing.T, host, salt string, at time.Time, events []json.Raw
 func TestQueries(t *testing.T) {
 	t.Parallel()
 	u := start(t, "victorialogs")
-	events := scanned(t)
+	events := inSnapshot("first", scanned(t))
 	one, two := u.devices.give("device-1", x509.ExtKeyUsageClientAuth), u.devices.give("device-2", x509.ExtKeyUsageClientAuth)
 	now := time.Now()
 	for _, s := range []struct {
@@ -159,7 +170,7 @@ func TestQueries(t *testing.T) {
 	await(t, u.select1, "_time:14d *", 5*len(events))
 
 	row := await(t, u.select1, query(t, "devices-by-level"), 1)[0]
-	if row["devices"] != "2" || row["device.risk_level"] == "" {
+	if row["devices"] != "2" || row["unmapped.level"] == "" {
 		t.Errorf("devices by level: %v", row)
 	}
 	findings := 0
@@ -187,6 +198,51 @@ func TestQueries(t *testing.T) {
 	}
 	if row := await(t, u.select1, query(t, "impostors"), 1)[0]; row["device.cn"] != "device-2" || row["host.id"] != "device-1" || row["events"] != fmt.Sprint(len(events)) {
 		t.Errorf("impostors: %v", row)
+	}
+}
+
+// TestQueriesGoByTheLast: a package that is gone is not there because an older inventory has it, and a device on which nothing
+// changes has its level and its packages, though it told them weeks ago.
+func TestQueriesGoByTheLast(t *testing.T) {
+	t.Parallel()
+	u := start(t, "victorialogs")
+	inventory := func(snapshot string, packages ...string) json.RawMessage {
+		text := fmt.Sprintf(`{"class_uid":5020,"metadata":{"uid":"%s-1"},"unmapped":{"packages":[`, snapshot)
+		for i, id := range packages {
+			text += strings.Repeat(",", min(i, 1)) + fmt.Sprintf(`{"id":%q,"short_version":"1"}`, id)
+		}
+		return inSnapshot(snapshot, []json.RawMessage{json.RawMessage(text + "]}}")})[0]
+	}
+	now, sent := time.Now(), 0
+	for _, s := range []struct {
+		host  string
+		days  int
+		event json.RawMessage
+	}{
+		{"upgraded", 9, inventory("u1", "bash", "openssl")}, {"upgraded", 1, inventory("u2", "bash")},
+		{"steady", 20, inventory("s1", "openssl")},
+		{"steady", 20, json.RawMessage(`{"class_uid":5001,"metadata":{"uid":"s1-d"},"unmapped":{"level":"low"}}`)},
+		{"steady", 1, json.RawMessage(`{"class_uid":6002,"metadata":{"uid":"s2"},"unmapped":{"agent":true,"assertion":{"level":"low","snapshot":"s1"}}}`)},
+		{"worse", 2, json.RawMessage(`{"class_uid":5001,"metadata":{"uid":"w1"},"unmapped":{"level":"secured"}}`)},
+		{"worse", 1, json.RawMessage(`{"class_uid":5019,"metadata":{"uid":"w2"},"unmapped":{"level":"high","prev_level":"secured"}}`)},
+		{"gone", 30, json.RawMessage(`{"class_uid":5001,"metadata":{"uid":"g1"},"unmapped":{"level":"medium"}}`)},
+	} {
+		device := u.devices.give(s.host, x509.ExtKeyUsageClientAuth)
+		if code, said := u.post(u.client(&device), exportOCSF(t, s.host, "", now.AddDate(0, 0, -s.days), []json.RawMessage{s.event})); code != http.StatusOK {
+			t.Fatalf("%d %s", code, said)
+		}
+		sent++
+	}
+	await(t, u.select1, "_time:40d *", sent)
+	levels := map[string]string{}
+	for _, row := range await(t, u.select1, query(t, "devices-by-level"), 2) {
+		levels[row["unmapped.level"]] = row["devices"]
+	}
+	if levels["low"] != "1" || levels["high"] != "1" {
+		t.Errorf("devices by level: %v", levels)
+	}
+	if row := await(t, u.select1, query(t, "who-has-package"), 1)[0]; row["host.id"] != "steady" {
+		t.Errorf("who has a package: %v", row)
 	}
 }
 
