@@ -63,7 +63,8 @@ func configCommand() *cobra.Command {
 		Short: "Check and show the agent's configuration, or print an example of it",
 		Long: `The agent is configured by one YAML file, ` + systemConfig + ` (on Android
 ` + androidConfig + `), or the one that --config or PICKET_CONFIG names; without
-these, root's commands take that of the service which is installed. Every key has a default, so that no file is needed.`,
+these, root's commands take that of the service which is installed. Every key has a default, so
+that no file is needed.`,
 		Example: "  picket config example > " + systemConfig + "\n  picket config check\n  picket config show",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

@@ -24,8 +24,9 @@ func indicatorsCommand() *cobra.Command {
 		Long: `Indicators are public lists of the packages, certificates, files, hosts and names that research
 ties to spyware and stalkerware: STIX 2 bundles (.json, .stix2), Echap's YAML lists and its CSV
 and hosts files. Picket brings none; name a file or a folder, as scan --indicators does.`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  picket indicators check lists/\n  picket indicators list lists/ --json",
+		Args:    noArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(indicatorsCheckCommand(), indicatorsListCommand())
 	return cmd

@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"picket/scanner/rules"
 )
 
 // Exit codes.
@@ -61,8 +62,7 @@ func exitCode(err error, stderr io.Writer) int {
 	if errors.As(err, new(*enrolRefused)) {
 		return exitRefused
 	}
-	var usage *usageError
-	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
+	if errors.As(err, new(*usageError)) {
 		return exitUsage
 	}
 	return exitError
@@ -105,12 +105,12 @@ which checks it could not make.`,
   picket explain OS-030                what a rule looks for, and why`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{&hinted{err, "see '" + cmd.CommandPath() + " --help'"}}
+		return usageHint(err, "see '"+cmd.CommandPath()+" --help'")
 	})
 	root.AddCommand(scanCommand(), inventoryCommand(), recordCommand(), rulesCommand(), explainCommand(), indicatorsCommand(),
 		configCommand(), runCommand(), replayCommand(), serviceCommand(), enrolCommand(), unenrolCommand(),
@@ -119,15 +119,35 @@ which checks it could not make.`,
 		eventsCommand(), reloadCommand(), doctorCommand(), updateCommand(), policyCommand(), publishCommand(),
 		privacyCommand(), bundleCommand(),
 		versionCommand(), completionCommand(), manCommand())
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Args = knownCommand
+	}
 	return root
 }
 
 // noArgs refuses arguments as a usage error.
 func noArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("%s takes no arguments, got %q", cmd.CommandPath(), args[0])
+	switch {
+	case len(args) == 0:
+		return nil
+	case cmd.HasSubCommands():
+		var names []string
+		for _, c := range cmd.Commands() {
+			names = append(names, c.Name())
+		}
+		return usageHint(fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), rules.DidYouMean(args[0], names)), "see '"+cmd.CommandPath()+" --help'")
 	}
-	return nil
+	return usagef("%s takes no arguments, got %q", cmd.CommandPath(), args[0])
+}
+
+// knownCommand refuses help about what is no command, where cobra shows that of the whole.
+func knownCommand(help *cobra.Command, args []string) error {
+	cmd, rest, err := help.Root().Find(args)
+	if err != nil || !cmd.HasSubCommands() {
+		return err
+	}
+	return noArgs(cmd, rest)
 }
 
 // oneArg wants exactly one argument, named what.

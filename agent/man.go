@@ -31,6 +31,7 @@ func versionCommand() *cobra.Command {
 	var as jsonFlags
 	cmd := &cobra.Command{
 		Use: "version", Short: "Print the version", Args: noArgs,
+		Example: "  picket version\n  picket version --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			asJSON, err := as.wantJSON()
 			if err != nil {
@@ -39,8 +40,8 @@ func versionCommand() *cobra.Command {
 			if asJSON {
 				return writeJSON(cmd.OutOrStdout(), map[string]string{"version": version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "picket %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return nil
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "picket %s (%s, %s/%s)\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
 		},
 	}
 	as.add(cmd)

@@ -20,8 +20,11 @@ func rulesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rules",
 		Short: "List, show, check and test rules; list the tables they range over",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  picket rules list
+  picket rules show OS-030
+  picket rules test my-rule.yaml`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(rulesListCommand(), rulesShowCommand(), rulesCheckCommand(), rulesTestCommand(), rulesTablesCommand())
 	return cmd
@@ -219,6 +222,7 @@ func rulesTablesCommand() *cobra.Command {
 	var as jsonFlags
 	cmd := &cobra.Command{
 		Use: "tables", Short: "List the tables and columns that conditions can use", Args: noArgs,
+		Example: "  picket rules tables\n  picket rules tables --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			asJSON, err := as.wantJSON()
 			if err != nil {

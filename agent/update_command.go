@@ -142,7 +142,8 @@ func showUpdated(w io.Writer, u updated) error {
 func policyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "policy", Short: "Show the organisation's policy that is in force, or check one", Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: "  picket policy show\n  picket policy check policy.yaml",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(policyShowCommand(), policyCheckCommand())
 	return cmd

@@ -139,7 +139,7 @@ Exit status: 0 done, 1 error or a dry run that met one, 3 no agent is running, 6
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what a wipe would remove, and remove nothing")
 	cmd.Flags().StringVar(&file, "declaration", "", "with --dry-run: read this `FILE` in place of responses.yaml beside the configuration")
 	cmd.Flags().StringVar(&cancel, "cancel", "", "call off the wipe with this `ID`")
-	cmd.Flags().StringVar(&why, "why", "", "with --cancel: the reason, for the record and the organisation")
+	cmd.Flags().StringVar(&why, "why", "", "with --cancel: the reason, a `TEXT` for the record and the organisation")
 	cmd.Flags().StringVar(&approve, "approve", "", "confirm the wipe with this `ID`")
 	return cmd
 }
