@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	cryptorand "crypto/rand"
@@ -201,7 +200,8 @@ type event struct {
 	raw []byte
 }
 
-// delivered reads the file of events, older turns first.
+// delivered reads the file of events, older turns first. The agent may be writing it: a line that has no end
+// yet is none.
 func (b *bench) delivered(t testing.TB) []event {
 	t.Helper()
 	var out []event
@@ -210,24 +210,24 @@ func (b *bench) delivered(t testing.TB) []event {
 		if i > 0 {
 			name = fmt.Sprintf("%s.%d", name, i)
 		}
-		f, err := os.Open(name)
+		text, err := os.ReadFile(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines := bufio.NewScanner(f)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			var e event
-			if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-				t.Fatalf("%s: %v in %q", name, err, lines.Text())
+		for line := range bytes.Lines(text) {
+			line, whole := bytes.CutSuffix(line, []byte("\n"))
+			if !whole {
+				break
 			}
-			e.raw = bytes.Clone(lines.Bytes())
+			e := event{raw: line}
+			if err := json.Unmarshal(line, &e); err != nil {
+				t.Fatalf("%s: %v in %q", name, err, line)
+			}
 			out = append(out, e)
 		}
-		f.Close()
 	}
 	return out
 }

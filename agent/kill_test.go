@@ -58,7 +58,7 @@ func child(t *testing.T, root, state string) *exec.Cmd {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill() })
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() }) // it writes no more when its folders are removed
 	lines, ready := bufio.NewScanner(out), make(chan bool, 1)
 	go func() {
 		for lines.Scan() {
@@ -98,6 +98,7 @@ func TestKillsLoseNothing(t *testing.T) {
 		if k == kills-1 {
 			break
 		}
+		eventually(t, "an event in the file", func() bool { return there(b.config.SinkFile) })
 		if err := cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +160,7 @@ func TestSignals(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+	late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
 	defer late.Stop()
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("it ended with %v", err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -235,8 +236,8 @@ func TestProbeBenignNetworks(t *testing.T) {
 func TestProbeIsSilentWhenOff(t *testing.T) {
 	t.Parallel()
 	l := newNetlab(t, "dnsmasq")
-	heard := 0
-	l.site(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { heard++ }))
+	var heard atomic.Int64
+	l.site(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { heard.Add(1) }))
 	home := l.network()
 	home.dnsmasq(honest()...)
 	home.join()
@@ -244,7 +245,7 @@ func TestProbeIsSilentWhenOff(t *testing.T) {
 	other := l.network()
 	other.join(home.addr(1))
 	time.Sleep(probeJitter + time.Second)
-	if l.asks() != 0 || heard != 0 {
-		t.Errorf("asked %d times, heard %d", l.asks(), heard)
+	if l.asks() != 0 || heard.Load() != 0 {
+		t.Errorf("asked %d times, heard %d", l.asks(), heard.Load())
 	}
 }

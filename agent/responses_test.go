@@ -28,18 +28,18 @@ const respondingPolicy = "format: picket.policy/1\nversion: %q\nposture: {max_le
 func (b *bench) declareResponses(t testing.TB) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	write := func(name, text string, mode os.FileMode) {
+	write := func(name, text string) {
 		t.Helper()
 		p := filepath.Join(dir, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(p), 0o755), os.WriteFile(p, []byte(text), mode)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(p), 0o755), os.WriteFile(p, []byte(text), 0o644)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write("work/a", "a", 0o644)
-	write("work/sub/b", "b", 0o644)
-	write("other/c", "c", 0o644)
-	write("hook", "#!/bin/sh\necho $PICKET_ACCESS $(head -c 20) >>"+dir+"/hooked\n", 0o755)
-	write(declarationName, fmt.Sprintf("format: picket.responses/1\nblock: {hook: [%[1]s/hook], repeat: 24h}\nwipe: {delay: 4h, folders: [%[1]s/work]}\n", dir), 0o644)
+	write("work/a", "a")
+	write("work/sub/b", "b")
+	write("other/c", "c")
+	writeProgram(t, filepath.Join(dir, "hook"), []byte("#!/bin/sh\necho $PICKET_ACCESS $(head -c 20) >>"+dir+"/hooked\n"))
+	write(declarationName, fmt.Sprintf("format: picket.responses/1\nblock: {hook: [%[1]s/hook], repeat: 24h}\nwipe: {delay: 4h, folders: [%[1]s/work]}\n", dir))
 	b.load = func() (Config, Origins, error) {
 		return b.config, Origins{File: filepath.Join(dir, "config.yaml")}, nil
 	}

@@ -109,9 +109,7 @@ func TestSampleTellsListeners(t *testing.T) {
 	d, stop := b.start(t)
 	eventually(t, "the first scan", func() bool { return d.scans.Load() > 0 })
 	programs := t.TempDir()
-	if err := os.WriteFile(programs+"/first", []byte(read(t, "/proc/self/exe")), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	copyProgram(t, "/proc/self/exe", programs+"/first")
 	var last *exec.Cmd
 	took := timeChanges(t, b, func(i int) (what, about string) {
 		if last != nil {
