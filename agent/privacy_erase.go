@@ -40,7 +40,7 @@ func erasures() []erasure {
 		{"ignores", "what is set aside; it counts again, which is told", nil, (*daemon).eraseIgnores},
 		{"refused", "events that the upstream refused", nil, func(d *daemon) (uint64, error) { return fromStore(d.vault, (*store.Store).ForgetRefused) }},
 		{"waiting", "events that wait to be delivered", (*daemon).holdsWaiting, func(d *daemon) (uint64, error) { return fromStore(d.vault, (*store.Store).ForgetWaiting) }},
-		{"delivered", "the file of delivered events, which stay where they went", nil, func(d *daemon) (uint64, error) { return removeTurns(d.config().SinkFile) }},
+		{"delivered", "the file of delivered events, which stay where they went", nil, (*daemon).eraseDelivered},
 		{"damaged", "damaged stores that were set aside", nil, func(d *daemon) (uint64, error) {
 			return store.ForgetDamaged(filepath.Join(d.config().StateDir, storeName))
 		}},
@@ -132,6 +132,11 @@ func (d *daemon) eraseIgnores() (n uint64, err error) {
 		}
 		return err
 	})
+	return n, err
+}
+
+func (d *daemon) eraseDelivered() (n uint64, err error) {
+	d.ship.alone(func() { n, err = removeTurns(d.config().SinkFile) })
 	return n, err
 }
 

@@ -2,11 +2,14 @@ package agent
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -256,6 +259,42 @@ func TestExportHasAllAndEraseTakesIt(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// slowFile is a file on a disk that takes its time.
+type slowFile struct{ Sink }
+
+func (s slowFile) Send(ctx context.Context, events []store.Event) Receipt {
+	time.Sleep(time.Second)
+	return s.Sink.Send(ctx, events)
+}
+
+// TestErasedIsNotWrittenAgain erases what is on its way to the file, with an upstream and without one.
+func TestErasedIsNotWrittenAgain(t *testing.T) {
+	t.Parallel()
+	for _, up := range []Sink{nil, keeping{errNoStore}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, smallSystem(t, 1))
+			b.upstream = func(Config) Sink { return up }
+			b.sink = func(c Config) Sink { return slowFile{newFileSink(c.SinkFile, c.SinkSize)} }
+			d, stop := b.start(t)
+			time.Sleep(time.Hour)
+			queue(t, d.vault, "canary")
+			d.ship.more()
+			synctest.Wait() // it is being written
+			if _, err := d.erase(nil); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			if text, err := os.ReadFile(b.config.SinkFile); bytes.Contains(text, []byte("canary")) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("upstream %v: it is in the file: %s, %v", up, text, err)
+			}
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // knownNotes are the notes that the statement's "notes", "networks" and "network-probe" stand for.

@@ -59,6 +59,8 @@ type shipper struct {
 	moved   atomic.Bool // the networks have changed
 	reached func()      // called when the upstream took something; may be nil
 
+	filing chan struct{} // holds one while events are read and written to the file, or the file is removed
+
 	file, up *lane
 	meter    *meter // nil bounds nothing
 	held     bool   // only what is grave may go upstream
@@ -76,7 +78,7 @@ type shipper struct {
 }
 
 func newShipper(v *vault, warn *warnings, m machine) *shipper {
-	return &shipper{vault: v, log: m.log, warn: warn, clock: m.clock, chance: m.chance, wake: make(chan struct{}, 1),
+	return &shipper{vault: v, log: m.log, warn: warn, clock: m.clock, chance: m.chance, wake: make(chan struct{}, 1), filing: make(chan struct{}, 1),
 		file: newLane(dependFile, warn, m), up: newLane(dependUpstream, warn, m)}
 }
 
@@ -117,7 +119,7 @@ func (s *shipper) run(ctx context.Context, file, up Sink) error {
 func (s *shipper) round(ctx context.Context, file, up Sink) time.Duration {
 	if up == nil {
 		s.held = false
-		s.try(ctx, s.file, func() error { return s.all(ctx, file) })
+		s.try(ctx, s.file, func() error { return s.allFiled(ctx, file) })
 		return s.file.until
 	}
 	if s.moved.Swap(false) {
@@ -171,18 +173,37 @@ func (s *shipper) try(ctx context.Context, l *lane, do func() error) {
 
 // all ships until the outbox is empty.
 func (s *shipper) all(ctx context.Context, sink Sink) error {
+	return untilNone(func() (int, error) { return s.batch(ctx, sink) })
+}
+
+// allFiled ships to the file alone.
+func (s *shipper) allFiled(ctx context.Context, file Sink) error {
+	return untilNone(func() (n int, err error) {
+		s.alone(func() { n, err = s.batch(ctx, file) })
+		return n, err
+	})
+}
+
+func untilNone(ship func() (int, error)) error {
 	for {
-		n, err := s.batch(ctx, sink)
-		if err != nil || n == 0 {
+		if n, err := ship(); err != nil || n == 0 {
 			return err
 		}
 	}
 }
 
+// alone does what reads events and writes them to the file, or removes the file: else what was erased
+// would be written anew by whoever had read it before.
+func (s *shipper) alone(do func()) {
+	s.filing <- struct{}{}
+	defer func() { <-s.filing }()
+	do()
+}
+
 // flush delivers all there is, to the file and upstream.
 func (s *shipper) flush(ctx context.Context, file, up Sink) error {
 	if up == nil {
-		return s.all(ctx, file)
+		return s.allFiled(ctx, file)
 	}
 	s.try(ctx, s.file, func() error { return s.record(ctx, file) })
 	return s.all(ctx, s.after(up))

@@ -15,7 +15,9 @@ const fileNote = "filed"
 // the last of it written again.
 func (s *shipper) record(ctx context.Context, file Sink) error {
 	for some := false; ctx.Err() == nil; some = true {
-		n, err := s.write(ctx, file)
+		var n int
+		var err error
+		s.alone(func() { n, err = s.write(ctx, file) })
 		if err != nil {
 			return fmt.Errorf("writing events: %w", &failure{err: err, code: warnSinkFile, pace: fileLane, fix: "see to the place that sink_file names; the upstream is sent events all the same"})
 		}
