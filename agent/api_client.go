@@ -58,7 +58,7 @@ func (f *apiFlags) path() (string, error) {
 	case errors.As(err, new(*usageError)):
 		return "", err
 	case err != nil:
-		return "", &hinted{fmt.Errorf("which socket the agent has cannot be told: %w", err), "name it with --socket"}
+		return "", &hinted{fmt.Errorf("%w; so it cannot be told which socket the agent has", err), "put that right, or name the socket with --socket"}
 	}
 	_, set := from.Keys["socket"]
 	return socketOf(c.Socket, set, HostEnv(nil)), nil

@@ -138,6 +138,9 @@ func ignoreCommand() *cobra.Command {
 		if duration == "" || why == "" {
 			return out, usagef("%s needs --for and --why: nothing is ignored for ever, or without a reason", cmd.CommandPath())
 		}
+		if _, err := ignoreTime(duration); err != nil {
+			return out, usagef("--for: %v", err)
+		}
 		err = ask.call(cmd.Context(), apiRequest{Op: "ignore", Key: args[0], For: duration, Why: why}, nil, &out)
 		return out, err
 	}, func(w io.Writer, i ignoreItem) error {

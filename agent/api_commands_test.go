@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,6 +77,10 @@ func TestAPICommands(t *testing.T) {
 		{"ignore nothing --for 7d --why x", exitError, "no open finding is called \"nothing\"\npicket: hint: see 'picket threats'"},
 		{"ignore OS-001 --for 7d --why x", exitError, "is the name of 2 findings: " + keyA + ", " + keyB},
 		{"ignore OS-001 --for 7d", exitUsage, "needs --for and --why"},
+		{"ignore OS-001 --for 7 --why x", exitUsage, "--for: \"7\" is no duration"},
+		{"ignore OS-001 --for 1s --why x", exitUsage, "--for: \"1s\" is out of range: 1m to 366d"},
+		{"unignore nothing", exitError, "no ignored finding is called \"nothing\"\npicket: hint: see 'picket ignores'"},
+		{"posture --token", exitUsage, "--token needs --audience and --nonce"},
 		{"history --limit 0", exitUsage, "--limit 0 is out of range"},
 		{"history --since tomorrow", exitUsage, "is no time such as"},
 		{"inventory --from-agent --image x.tar", exitUsage, "two different devices"},
@@ -86,6 +91,32 @@ func TestAPICommands(t *testing.T) {
 		_, errs, code := run(t, append(strings.Fields(tt.args), "--socket", path)...)
 		if code != tt.code || !strings.Contains(errs, tt.want) {
 			t.Errorf("%s: exit %d\n%s", tt.args, code, errs)
+		}
+	}
+}
+
+// What the agent says of a wrong configuration is told as it says it.
+func TestRefusedReload(t *testing.T) {
+	t.Parallel()
+	f := newFakeAgent()
+	f.reload = func(context.Context) ([]string, error) {
+		return nil, &hinted{errors.New("the old configuration stays: c.yaml:1: wrong"), "see"}
+	}
+	path, _ := serveAPI(t, f, "", nil)
+	if _, errs, code := run(t, "reload", "--socket", path); code != exitError || errs != "picket: error: the old configuration stays: c.yaml:1: wrong\npicket: hint: see\n" {
+		t.Errorf("exit %d\n%s", code, errs)
+	}
+}
+
+// Where the configuration is wrong, its mistakes come first, and then how to ask the agent all the same.
+func TestWrongConfigurationHidesTheSocket(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	writeTest(t, file, "foo: 1\n")
+	for _, command := range []string{"status", "reload"} {
+		_, errs, code := run(t, command, "--config", file)
+		if code != exitError || !strings.HasPrefix(errs, "picket: error: "+file+":1: unknown key \"foo\"; ") || !strings.Contains(errs, "hint: put that right, or name the socket with --socket") {
+			t.Errorf("%s: exit %d\n%s", command, code, errs)
 		}
 	}
 }

@@ -24,12 +24,9 @@ func (c *apiCall) ignores() (any, error) {
 }
 
 func (c *apiCall) ignore() (any, error) {
-	d, err := parseDuration(c.req.For)
+	d, err := ignoreTime(c.req.For)
 	if err != nil {
-		return nil, apiErrorf(codeInvalid, "for: %s is %v", quoted(c.req.For), err)
-	}
-	if d < time.Minute || d > apiIgnoreMax {
-		return nil, apiErrorf(codeInvalid, "for: %s is out of range: 1m to %s", quoted(c.req.For), formatDuration(apiIgnoreMax))
+		return nil, apiErrorf(codeInvalid, "for: %v", err)
 	}
 	if err := checkWhy(c.req.Why); err != nil {
 		return nil, err
@@ -42,7 +39,7 @@ func (c *apiCall) ignore() (any, error) {
 	for _, f := range open {
 		names = append(names, findingName{f.Key, f.Rule})
 	}
-	key, err := findKey(c.req.Key, names, "no open finding")
+	key, err := findKey(c.req.Key, names, "no open finding", "see 'picket threats' for the keys")
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +49,18 @@ func (c *apiCall) ignore() (any, error) {
 		return nil, fmt.Errorf("ignoring %s: %w", key, err)
 	}
 	return ignoreOf(i), nil
+}
+
+// ignoreTime reads how long a finding is to be set aside.
+func ignoreTime(text string) (time.Duration, error) {
+	d, err := parseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s is %w", quoted(text), err)
+	}
+	if d < time.Minute || d > apiIgnoreMax {
+		return 0, fmt.Errorf("%s is out of range: 1m to %s", quoted(text), formatDuration(apiIgnoreMax))
+	}
+	return d, nil
 }
 
 func checkWhy(why string) error {
@@ -83,7 +92,7 @@ func (c *apiCall) unignore() (any, error) {
 	for _, i := range ignores {
 		names = append(names, findingName{i.Key, rules[i.Key]})
 	}
-	key, err := findKey(c.req.Key, names, "no ignored finding")
+	key, err := findKey(c.req.Key, names, "no ignored finding", "see 'picket ignores' for the keys")
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +115,7 @@ func (n findingName) is(id string) bool {
 
 // findKey tells which finding a person means: by its key, the start of it, or its rule where
 // that has one finding only.
-func findKey(id string, names []findingName, none string) (string, error) {
+func findKey(id string, names []findingName, none, fix string) (string, error) {
 	if id == "" {
 		return "", apiErrorf(codeInvalid, "key: which finding is not said")
 	}
@@ -123,7 +132,7 @@ func findKey(id string, names []findingName, none string) (string, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) == 0:
-		return "", &apiError{codeNotFound, fmt.Sprintf("%s is called %s", none, quoted(id)), "see 'picket threats' for the keys"}
+		return "", &apiError{codeNotFound, fmt.Sprintf("%s is called %s", none, quoted(id)), fix}
 	}
 	const most = 5
 	text := strings.Join(found[:min(most, len(found))], ", ")

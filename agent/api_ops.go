@@ -229,7 +229,7 @@ func (c *apiCall) rescan() (any, error) {
 func (c *apiCall) reload() (any, error) {
 	changes, err := c.server.deps.Reload(c.ctx)
 	if err != nil {
-		return nil, fmt.Errorf("the old configuration stays: %w", err)
+		return nil, err // says that the old one stays
 	}
 	return reloadEnd{append([]string{}, changes...)}, nil
 }

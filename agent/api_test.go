@@ -38,6 +38,7 @@ type fakeAgent struct {
 	feed     feed
 	rescan   func(context.Context, bool) (scanSummary, error)
 	reload   func(context.Context) ([]string, error)
+	config   ConfigUse
 }
 
 // at is when everything in the fake happened.
@@ -78,7 +79,7 @@ func (f *fakeAgent) deps() apiDeps {
 		Status: func() Status {
 			return Status{Version: version(), PID: 7, Since: at(), Level: scanner.LevelHigh, NotChecked: 4, Findings: map[string]int{"high": 1, "low": 1},
 				LastScan: &scanSummary{Finished: at()}, Packages: InventoryState{Partial: []string{"/var/lib/snapd"}}, Warnings: f.warnings,
-				Privileges: Privileges{UID: os.Geteuid(), Root: true}, Device: &scanner.DeviceInfo{Platform: "linux"}}
+				Privileges: Privileges{UID: os.Geteuid(), Root: true}, Device: &scanner.DeviceInfo{Platform: "linux"}, Config: f.config}
 		},
 		Now:      at,
 		Findings: func() ([]store.OpenFinding, error) { return slices.Clone(f.findings), nil },

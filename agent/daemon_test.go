@@ -68,6 +68,26 @@ func TestDaemonScansRemembersAndDelivers(t *testing.T) {
 	})
 }
 
+// Who asks the agent is in another folder than it.
+func TestStatusNamesTheWholePath(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, smallSystem(t, 1))
+	load := b.load
+	b.load = func() (Config, Origins, error) {
+		c, from, err := load()
+		from.File = "c.yaml"
+		return c, from, err
+	}
+	d, err := newDaemon(b.machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.vault.close()
+	if file := d.status().Config.File; !filepath.IsAbs(file) || filepath.Base(file) != "c.yaml" {
+		t.Errorf("%s", file)
+	}
+}
+
 func TestDaemonTellsGaps(t *testing.T) {
 	t.Parallel()
 	root := smallSystem(t, 1)

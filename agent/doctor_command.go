@@ -31,7 +31,7 @@ the space on the disk, the kernel's bounds, the clock and the rights, whether or
 runs, and asks the agent, if one does, for what it warns of. It changes nothing. Run it as the user that
 the agent runs as, or as root.
 
-Exit status: 0 nothing failed, 1 something did, 3 all is well but no agent runs, 64 usage.`,
+Exit status: 0 nothing failed, 1 something did, 3 no agent runs, and nothing else failed, 64 usage.`,
 		Example: "  sudo picket doctor\n  picket doctor --config new.yaml --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			asJSON, err := as.wantJSON()
@@ -81,8 +81,8 @@ func (f *apiFlags) examine(cmd *cobra.Command) []check {
 		x.uid = status.Privileges.UID
 	}
 	all := append([]check{config}, x.hostChecks()...)
-	if status != nil && status.Config.File != from.File {
-		all[0] = check{"config", "config", checkWarning, fmt.Sprintf("the agent uses %s, and this looked at %s", status.Config.File, from.File), "name the agent's with --config"}
+	if looked := full(from.File); status != nil && status.Config.File != looked {
+		all[0] = check{"config", "config", checkWarning, fmt.Sprintf("the agent uses %s, and this looked at %s", status.Config.File, looked), "name the agent's with --config"}
 	}
 	return append(all, asked...)
 }
@@ -112,7 +112,7 @@ func verdict(all []check) error {
 // doctorDown is notRunning, where the checks have told of it already.
 type doctorDown struct{}
 
-func (*doctorDown) Error() string { return "nothing failed, but no agent is running" }
+func (*doctorDown) Error() string { return "no agent is running; nothing else failed" }
 func (*doctorDown) Unwrap() error { return &notRunning{} }
 
 func showChecks(w io.Writer, all []check) error {

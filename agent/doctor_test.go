@@ -219,6 +219,17 @@ func TestDoctorAsksTheAgent(t *testing.T) {
 	if out, _, code = run(t, append(args, "--set", "watch=5")...); code != exitError || !strings.Contains(out, "failed   config") || !strings.Contains(out, "ok       agent") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
+	// The agent's own file, called by another name.
+	t.Chdir(state)
+	writeTest(t, "c.yaml", "watch: off\n")
+	f.config = ConfigUse{File: filepath.Join(state, "c.yaml"), Read: true}
+	if out, _, _ = run(t, append(args, "--config", "./c.yaml")...); !strings.HasPrefix(out, "ok       config      c.yaml\n") {
+		t.Errorf("%s", out)
+	}
+	f.config.File = "/etc/picket/other.yaml"
+	if out, _, _ = run(t, append(args, "--config", "./c.yaml")...); !strings.HasPrefix(out, "warning  config      the agent uses /etc/picket/other.yaml, and this looked at "+filepath.Join(state, "c.yaml")+"\n") {
+		t.Errorf("%s", out)
+	}
 	chmod(t, state, 0o777)
 	if out, _, code = run(t, args...); code != exitError || !strings.Contains(out, "failed   state-dir") {
 		t.Errorf("exit %d\n%s", code, out)
@@ -231,7 +242,7 @@ func TestDoctorWithoutAgent(t *testing.T) {
 	chmod(t, state, 0o700)
 	socket := filepath.Join(socketFolder(t), "s")
 	args := []string{"doctor", "--set", "state_dir=" + state, "--socket", socket}
-	if out, errs, code := run(t, args...); code != exitNotRunning || !strings.Contains(out, "failed   not-running") || !strings.Contains(errs, "nothing failed, but no agent") {
+	if out, errs, code := run(t, args...); code != exitNotRunning || !strings.Contains(out, "failed   not-running") || !strings.Contains(errs, "no agent is running; nothing else failed\n") {
 		t.Errorf("exit %d\n%s%s", code, out, errs)
 	}
 	// One that takes connections and never answers is not "not running".

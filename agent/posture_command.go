@@ -34,7 +34,7 @@ that says so, signed with the device's key, for 'picket posture verify' or any o
 Exit status: 0 open, warned or no policy, 1 error, 3 no agent is running, 5 blocked, 64 usage.`,
 		Example: `  picket posture
   picket posture --quiet && echo in        # what the recipe for PAM does
-  sudo picket posture --token --audience https://vpn.example.org --nonce 4f2a`,
+  sudo picket posture --token --audience https://vpn.example.org --nonce 4f2a60b1`,
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		asJSON, err := as.wantJSON()
@@ -48,6 +48,9 @@ Exit status: 0 open, warned or no policy, 1 error, 3 no agent is running, 5 bloc
 			var end tokenEnd
 			if quiet || asJSON {
 				return usagef("--token goes with neither --quiet nor --json")
+			}
+			if audience == "" || nonce == "" {
+				return usagef("--token needs --audience and --nonce: a token is for one verifier, once")
 			}
 			if err := ask.call(cmd.Context(), apiRequest{Op: "token", Audience: audience, Nonce: nonce}, nil, &end); err != nil {
 				return err

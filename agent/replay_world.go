@@ -101,7 +101,7 @@ func (r *replay) finding(id string) (string, error) {
 	for _, f := range open {
 		names = append(names, findingName{f.Key, f.Rule})
 	}
-	return findKey(id, names, "no open finding")
+	return findKey(id, names, "no open finding", "")
 }
 
 // change lays a change over the device, and gives the agent notice of it as the kernel would.

@@ -90,7 +90,7 @@ func fromStore[T any](v *vault, read func(*store.Store) (T, error)) (out T, err 
 // status is the agent in numbers. What the store cannot tell is left out, and a warning says why.
 func (d *daemon) status() Status {
 	c, from := d.config(), d.set.Load().from
-	s := Status{Version: d.version, PID: os.Getpid(), Since: d.started, Config: ConfigUse{File: from.File, Read: from.Read},
+	s := Status{Version: d.version, PID: os.Getpid(), Since: d.started, Config: ConfigUse{File: full(from.File), Read: from.Read},
 		Privileges: Privileges{UID: os.Geteuid(), Root: os.Geteuid() == 0}, Findings: map[string]int{}, Own: d.ledger.use(d.clock.wall()),
 		Outbox: OutboxState{Limit: int64(c.OutboxSize), Upstream: c.SinkFile}, Store: StoreState{File: filepath.Join(c.StateDir, storeName)}}
 	if b, err := os.ReadFile("/proc/self/status"); err == nil {
