@@ -155,7 +155,7 @@ func (v *postureVerifier) verify(token string, fresh func(c *postureClaims) erro
 func (v *postureVerifier) current(c *postureClaims, leaf *x509.Certificate) error {
 	now := v.now()
 	switch {
-	case c.Expires-c.Not > int64(tokenLife/time.Second) || c.Expires <= c.Not || c.Issued != c.Not:
+	case c.Expires > c.Not+int64(tokenLife/time.Second) || c.Expires <= c.Not || c.Issued != c.Not:
 		return fmt.Errorf("it is good for more than %s", formatDuration(tokenLife))
 	case now.Add(v.skew).Unix() < c.Not:
 		return fmt.Errorf("it begins at %s: the device's clock or this one is wrong", stamp(time.Unix(c.Not, 0)))

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -135,6 +136,8 @@ func TestTokenIsRefused(t *testing.T) {
 		{name: "not yet", token: good, now: after(-61 * time.Second), want: "it begins at"},
 		{name: "long-lived", token: s.sign(t, s.id.key, s.head(), with("exp", at+301)), want: "good for more than"},
 		{name: "long-lived by nbf", token: s.sign(t, s.id.key, s.head(), with("nbf", at-100)), want: "good for more than"},
+		{name: "good for ever", token: s.sign(t, s.id.key, s.head(), map[string]any{"iss": testDevice, "sub": testDevice, "aud": testAudience, "nonce": nonce,
+			"iat": int64(math.MinInt64), "nbf": int64(math.MinInt64), "exp": int64(math.MaxInt64), "state": "open", "level": "Secured"}), want: "good for more than"},
 		{name: "the certificate ended", token: good, now: after(30 * day), want: "ended at"},
 		{name: "no key", token: s.sign(t, s.id.key, map[string]any{"alg": "ES256", "typ": tokenType}, s.claims(nonce)), want: "0 certificates"},
 		{name: "other key", token: s.sign(t, other, s.head(), s.claims(nonce)), want: "signature is wrong"},
