@@ -132,12 +132,17 @@ func (d *daemon) pageView(context.Context) (*ui.View, error) {
 		return nil, err
 	}
 	slices.SortStableFunc(open, func(a, b store.OpenFinding) int { return int(b.Severity) - int(a.Severity) })
+	discreet := map[scanner.Subject]bool{}
 	for _, f := range open {
 		t := ui.Threat{Finding: threatOf(f, nil).Finding, Since: f.Since}
 		if i := slices.IndexFunc(ignores, func(i store.Ignore) bool { return i.Key == f.Key }); i >= 0 {
 			t.IgnoredUntil, t.IgnoredWhy = ignores[i].Until, ignores[i].Why
 		}
+		discreet[t.Subject] = discreet[t.Subject] || t.Discreet
 		v.Threats = append(v.Threats, t)
+	}
+	for i := range v.Threats { // another finding would give away what one keeps back
+		v.Threats[i].Discreet = discreet[v.Threats[i].Subject]
 	}
 	if r := d.judging.report(); r != nil {
 		v.SetBy = r.SetBy

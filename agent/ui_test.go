@@ -100,6 +100,34 @@ func TestPageOfALargeDeviceIsSmall(t *testing.T) {
 	}
 }
 
+// What tells of somebody who watches is not given away by another finding about the same app: where the one is not named the
+// other is not, and its page begins with how to get help as well.
+func TestPageKeepsBackAllOfASubject(t *testing.T) {
+	t.Parallel()
+	b := noticeBench(t)
+	b.packages(t, "bad-one", "spy-one")
+	d, err := newDaemon(b.machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.begin()
+	if _, err := d.scanWhole(t.Context(), "once", d.set.Load().criteria); err != nil {
+		t.Fatal(err)
+	}
+	v, err := d.pageView(t.Context())
+	if err != nil || len(v.Threats) != 3 {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	for _, f := range v.Threats {
+		if f.Discreet != (f.Subject.Name == "spy-one") {
+			t.Errorf("%s of %s: discreet %v", f.Rule, f.Subject.Name, f.Discreet)
+		}
+	}
+	if err := d.leave(nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // Whoever may write to the folder of sink_file has the page show no other file: it follows no link there.
 func TestPageShowsTheFileOfEventsAlone(t *testing.T) {
 	t.Parallel()
