@@ -19,6 +19,7 @@ import (
 
 	"picket/scanner"
 	"picket/scanner/facts"
+	"picket/scanner/report"
 )
 
 // maxLog bounds the log in a bundle, in bytes: the newest.
@@ -107,7 +108,7 @@ func (t *tailBuffer) Write(p []byte) (int, error) {
 
 func writeLog(w io.Writer, b []byte) error {
 	for line := range strings.Lines(strings.ToValidUTF8(string(b), "\uFFFD")) {
-		if _, err := fmt.Fprintln(w, logLine(line)); err != nil {
+		if _, err := fmt.Fprintln(w, report.Clean(logLine(line))); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 
 	"filippo.io/age"
 
@@ -36,6 +37,23 @@ func TestBundleWords(t *testing.T) {
 	id, err := newBundleID(bytes.NewReader([]byte{0, 1, 254, 255}))
 	if err != nil || id != "acorn-actor-yogurt-zebra" {
 		t.Errorf("%q, %v", id, err)
+	}
+}
+
+// Whoever may write to the system's log moves no cursor of who looks at a bundle first.
+func TestBundleLogIsInert(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	if err := writeLog(&out, []byte("picket: one\x1b]0;owned\a two\x9b2J\u202e\rthree\npicket: four\tfive\n")); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range out.String() {
+		if r != '\n' && !unicode.IsPrint(r) {
+			t.Errorf("%q is in %q", r, out.String())
+		}
+	}
+	if !strings.HasSuffix(out.String(), "\npicket: four five\n") {
+		t.Errorf("%q", out.String())
 	}
 }
 
