@@ -116,6 +116,9 @@ func TestDaemonTakesUpAnEnrolment(t *testing.T) {
 	if s.Enrolment.Device != testDevice || s.Enrolment.Account != testAccount || s.Enrolment.Key != "file" || s.Enrolment.Renewal == nil {
 		t.Errorf("%+v", s.Enrolment)
 	}
+	if s.Outbox.Upstream != up.URL {
+		t.Errorf("events are said to go to %s", s.Outbox.Upstream)
+	}
 	text, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)

@@ -36,6 +36,24 @@ func TestPagesForPeople(t *testing.T) {
 	if n := strings.Count(strings.Join(a, " "), "##"); n < 12 {
 		t.Errorf("%d steps", n)
 	}
+	// What they quote stands on the page.
+	for name, at := range map[string]string{"for-people.md": "en", "voor-mensen.md": "nl"} {
+		shown := read(t, "page/words/"+at+".yaml")
+		quoted := 0
+		for line := range strings.Lines(map[string]string{"en": english, "nl": dutch}[at]) {
+			if strings.HasPrefix(line, "    ") {
+				continue
+			}
+			for _, m := range regexp.MustCompile(`"([^"]+)"`).FindAllStringSubmatch(line, -1) {
+				if quoted++; !strings.Contains(shown, m[1]) {
+					t.Errorf("%s: %q is not on the page", name, m[1])
+				}
+			}
+		}
+		if quoted < 4 {
+			t.Errorf("%s quotes %d texts of the page", name, quoted)
+		}
+	}
 	words, err := wordsIn("nl")
 	if err != nil {
 		t.Fatal(err)

@@ -125,7 +125,11 @@ func showPosture(w io.Writer, p Posture, now time.Time) error {
 	if p.Since != nil {
 		row("not met", "since %s", timeText(*p.Since))
 	}
-	if p.Next != "" {
+	switch p.Next {
+	case "":
+	case accessWiped: // it is announced then, and may be called off
+		row("next", "work data can be removed from %s on", timeText(*p.At))
+	default:
 		row("next", "%s at %s", p.Next, timeText(*p.At))
 	}
 	if p.WipeDue && p.Next == "" {

@@ -245,6 +245,11 @@ func TestOffline(t *testing.T) {
 			t.Errorf("the page has %+v, %v", v.Access, err)
 		}
 		var shown strings.Builder
+		wiped := p
+		wiped.Next, wiped.At = accessWiped, &time.Time{}
+		if err := showPosture(&shown, wiped, time.Now()); err != nil || !strings.Contains(shown.String(), "work data can be removed from ") {
+			t.Errorf("shown: %v\n%s", err, &shown)
+		}
 		if err := showPosture(&shown, p, time.Now()); err != nil || !strings.Contains(shown.String(), "the organisation has not been reached for 8h") {
 			t.Errorf("shown: %v\n%s", err, &shown)
 		}

@@ -109,6 +109,9 @@ func (d *daemon) status() Status {
 	d.storeStatus(&s)
 	s.Outbox.Metered = d.ship.meter.state(d.clock.wall())
 	s.Enrolment, s.Access = d.member.state(), d.postureNow().State
+	if s.Enrolment.OTLP != "" {
+		s.Outbox.Upstream = s.Enrolment.OTLP
+	}
 	s.Responses = d.responseState()
 	s.Warnings = d.warn.all()
 	for _, w := range s.Warnings {

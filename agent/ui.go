@@ -1,14 +1,17 @@
 package agent
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -157,7 +160,7 @@ func (d *daemon) pageView(context.Context) (*ui.View, error) {
 	}
 	p := d.postureNow()
 	v.Access = accessOf(p)
-	if w := d.responseState().Wipe; w != nil && !w.Ended.IsZero() && p.State == accessBlocked {
+	if w := d.responseState().Wipe; w != nil && !w.Ended.IsZero() && w.Removed() && p.State == accessBlocked {
 		v.Access.State = accessWiped
 	}
 	if v.Member.Organisation == "" {
@@ -169,7 +172,7 @@ func (d *daemon) pageView(context.Context) (*ui.View, error) {
 	if n := d.page.networks.Load(); n != nil {
 		v.Networks = *n
 	}
-	v.Delivery = ui.Delivery{Waiting: s.Outbox.Events, Where: s.Outbox.Upstream}
+	v.Delivery = ui.Delivery{Kept: s.Enrolment.OTLP == "", Waiting: s.Outbox.Events, Where: s.Outbox.Upstream}
 	if s.Outbox.Oldest != nil {
 		v.Delivery.Oldest = *s.Outbox.Oldest
 	}
@@ -244,11 +247,21 @@ func (d *daemon) pageEvents(_ context.Context, n int) (sent, waiting []ui.Event,
 	for _, e := range slices.Backward(pending) {
 		waiting = append(waiting, ui.Event{At: e.At, Body: string(e.Body)})
 	}
-	lines, err := lastLines(d.config().SinkFile, n)
+	lines, err := lastLines(d.config().SinkFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	unsent, err := d.unsent(uint64(len(lines)))
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, line := range slices.Backward(lines) {
+		if unsent[sha256.Sum256([]byte(line))] {
+			continue
+		}
+		if len(sent) == n {
+			break
+		}
 		var e struct {
 			Time int64 `json:"time"`
 		}
@@ -258,9 +271,36 @@ func (d *daemon) pageEvents(_ context.Context, n int) (sent, waiting []ui.Event,
 	return sent, waiting, nil
 }
 
-// lastLines gives the last n lines of a regular file, of its last 2 MiB at most. It follows no link, as the sink
+// unsent gives the digests of the lines, among the last n of the file, that wait for the upstream: the file has an event
+// first.
+func (d *daemon) unsent(n uint64) (map[[sha256.Size]byte]bool, error) {
+	out := map[[sha256.Size]byte]bool{}
+	note, err := fromStore(d.vault, func(st *store.Store) ([]byte, error) { return st.Recall(notesTable, fileNote) })
+	if err != nil {
+		return nil, fmt.Errorf("reading how far the file is: %w", err)
+	}
+	filed, _ := strconv.ParseUint(string(note), 10, 64) // none is 0: without an upstream what is in the file is delivered
+	for after := filed - min(n, filed); after < filed; {
+		some, err := fromStore(d.vault, func(st *store.Store) ([]store.Event, error) { return st.Pending(after, 64) })
+		if err != nil {
+			return nil, fmt.Errorf("reading the outbox: %w", err)
+		}
+		if len(some) == 0 {
+			break
+		}
+		for _, e := range some {
+			for line := range bytes.Lines(e.Body) {
+				out[sha256.Sum256(bytes.TrimSuffix(line, []byte("\n")))] = true
+			}
+			after = e.Seq
+		}
+	}
+	return out, nil
+}
+
+// lastLines gives the lines that a regular file ends with, of its last 2 MiB at most. It follows no link, as the sink
 // does not: who may write to the folder could have any file of the device shown.
-func lastLines(name string, n int) ([]string, error) {
+func lastLines(name string) ([]string, error) {
 	f, err := openPlain(name)
 	if os.IsNotExist(err) {
 		return nil, nil
@@ -283,7 +323,7 @@ func lastLines(name string, n int) ([]string, error) {
 	if from > 0 || lines[0] == "" {
 		lines = lines[1:] // the first may have lost its beginning
 	}
-	return lines[max(0, len(lines)-n):], nil
+	return lines, nil
 }
 
 // recheck looks again at all that decides about an open finding; "" is the whole device.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -100,6 +101,43 @@ func TestPageOfALargeDeviceIsSmall(t *testing.T) {
 	}
 }
 
+// The file of events has them before the upstream does: what waits is not shown as sent, and its place is told rightly.
+func TestPageTellsWhatWaitsFromWhatWasSent(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, smallSystem(t, 3))
+	d, err := newDaemon(b.machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.begin()
+	if _, err := d.scanWhole(t.Context(), "once", d.set.Load().criteria); err != nil {
+		t.Fatal(err)
+	}
+	file, up := newFileSink(b.config.SinkFile, b.config.SinkSize), &fickle{err: errors.New("down")}
+	ship := func() (sent, waiting []ui.Event) {
+		t.Helper()
+		d.ship.hurry()
+		d.ship.up.until = 0
+		d.ship.round(t.Context(), file, up)
+		sent, waiting, err := d.pageEvents(t.Context(), 50)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sent, waiting
+	}
+	sent, waiting := ship()
+	if filed, err := lastLines(b.config.SinkFile); err != nil || len(filed) == 0 || len(sent) != 0 || len(waiting) == 0 {
+		t.Errorf("%d lines in the file, %d events said to be sent, %d to wait: %v", len(filed), len(sent), len(waiting), err)
+	}
+	up.works()
+	if sent, waiting = ship(); len(sent) == 0 || len(waiting) != 0 {
+		t.Errorf("taken: %d sent, %d wait", len(sent), len(waiting))
+	}
+	if err := d.leave(nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // What tells of somebody who watches is not given away by another finding about the same app: where the one is not named the
 // other is not, and its page begins with how to get help as well.
 func TestPageKeepsBackAllOfASubject(t *testing.T) {
@@ -138,14 +176,14 @@ func TestPageShowsTheFileOfEventsAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{link, dir} {
-		if lines, err := lastLines(name, 10); err == nil || len(lines) > 0 {
+		if lines, err := lastLines(name); err == nil || len(lines) > 0 {
 			t.Errorf("%s: %q, %v", name, lines, err)
 		}
 	}
-	if lines, err := lastLines(secret, 10); err != nil || len(lines) != 1 {
+	if lines, err := lastLines(secret); err != nil || len(lines) != 1 {
 		t.Errorf("%q, %v", lines, err)
 	}
-	if lines, err := lastLines(filepath.Join(dir, "none"), 10); err != nil || len(lines) > 0 {
+	if lines, err := lastLines(filepath.Join(dir, "none")); err != nil || len(lines) > 0 {
 		t.Errorf("%q, %v", lines, err)
 	}
 }

@@ -71,6 +71,31 @@ func TestDiscreet(t *testing.T) {
 	}
 }
 
+// Nothing is said of an organisation that is not so: one whose servers take no results does not have the latest, and what may
+// be removed at some time is not said to be.
+func TestPromisesNothingOfTheOrganisation(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.view.Member = Membership{Enrolled: true, Organisation: "Example"}
+	w.view.Delivery = Delivery{Kept: true, Where: "/events"}
+	w.view.Access = Access{State: "blocked", Why: []string{"stale"}, Next: "wiped", At: w.now}
+	s := serve(t, w)
+	b := open(t, s, Grant{Act: true})
+	for _, lang := range []string{"en", "nl"} {
+		words := s.words[lang]
+		first, sent := b.do("GET", b.base+"?lang="+lang, "").Body.String(), b.do("GET", b.base+"sent", "").Body.String()
+		for _, c := range []struct{ in, want, not string }{
+			{first, words["delivery.kept"], words["delivery.done"]},
+			{sent, words.Say("sent.kept", "/events"), words.Say("sent.to", "/events")},
+			{first, words.Say("access.next.wiped", w.now.Local().Format("2006-01-02 15:04")), words["access.wiped"]},
+		} {
+			if !strings.Contains(c.in, c.want) || strings.Contains(c.in, c.not) {
+				t.Errorf("%s: not %q, or %q: %s", lang, c.want, c.not, c.in)
+			}
+		}
+	}
+}
+
 func TestReasonKinds(t *testing.T) {
 	t.Parallel()
 	for kind, errs := range map[string][]error{

@@ -82,6 +82,7 @@ type Membership struct {
 
 // Delivery says what the organisation has of what was found.
 type Delivery struct {
+	Kept    bool // nobody takes it from this device
 	Waiting uint64
 	Oldest  time.Time // of those that wait
 	Trouble string    // why they are not taken, "" when they are

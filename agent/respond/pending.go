@@ -50,6 +50,13 @@ func (p *Pending) touched() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.State != "" })
 }
 
+// Removed tells whether something of the work data is gone.
+func (p *Pending) Removed() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool {
+		return s.State == StepDone || s.Removal != nil && s.Removal.Files+s.Removal.Folders > 0
+	})
+}
+
 // may tells whether both policy and device allow a wipe.
 func (r *Responder) may(s Situation) bool {
 	return s.Wipe && s.Declared != nil && s.Declared.Wipe != nil

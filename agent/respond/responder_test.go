@@ -581,6 +581,9 @@ func TestACommandThatNeverWorksEndsTheWipeAsIncomplete(t *testing.T) {
 	}
 	d.after(0)
 	d.wantTold("wipe-announced, wipe-confirmed by anna, wipe-begun, wipe-incomplete")
+	if d.r.State().Wipe.Removed() {
+		t.Error("something is said to be removed")
+	}
 	d.start()
 	d.after(time.Hour)
 	d.wantTold("wipe-announced, wipe-confirmed by anna, wipe-begun, wipe-incomplete")
