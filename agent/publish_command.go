@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -53,14 +54,11 @@ A file that is there is never replaced.`,
 			if err != nil {
 				return fmt.Errorf("making a key: %w", err)
 			}
-			for _, f := range []struct {
-				name string
-				b    []byte
-				mode os.FileMode
-			}{{args[0], private, 0o600}, {args[0] + ".pub", public, 0o644}} {
-				if err := createFile(f.name, f.b, f.mode); err != nil {
-					return fmt.Errorf("writing the key: %w", err)
-				}
+			if err := createFile(args[0], private, 0o600); err != nil {
+				return fmt.Errorf("writing the key: %w", err)
+			}
+			if err := createFile(args[0]+".pub", public, 0o644); err != nil { // half a pair is none
+				return errors.Join(fmt.Errorf("writing the key: %w", err), os.Remove(args[0]))
 			}
 			key, err := tuf.ParsePublicKey(public)
 			if err != nil {
@@ -72,17 +70,20 @@ A file that is there is never replaced.`,
 	}
 }
 
-// createFile writes a file that must not be there yet.
+// createFile writes a file that must not be there yet, whole or not at all.
 func createFile(name string, b []byte, mode os.FileMode) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if _, err := f.Write(b); err != nil {
-		return err
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
 	}
-	return f.Sync()
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(name))
+	}
+	return nil
 }
 
 func publishRootCommand() *cobra.Command {
@@ -102,6 +103,11 @@ before it.`,
   picket publish root REPO --online-key new-server.pub     another online key
   picket publish root REPO                                 the same keys for another year`,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for name, n := range map[string]int{"threshold": ch.RootThreshold, "targets-threshold": ch.TargetsThreshold} {
+				if cmd.Flags().Changed(name) && n < 1 {
+					return usagef("--%s %d: one key at least must sign", name, n)
+				}
+			}
 			var err error
 			for _, k := range []struct {
 				files []string

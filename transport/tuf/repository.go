@@ -186,12 +186,15 @@ func signed[T metadata.Roles](m *metadata.Metadata[T], b []byte, keys []Key) ([]
 }
 
 // Refresh lets what is staged and signed take effect, and signs the snapshot and the timestamp
-// anew. What is staged and not signed by enough is left, and an error.
+// anew. What is staged and not signed by enough is left, and an error; so is what devices would refuse.
 func (r *Repository) Refresh(online Key, lasts time.Duration) error {
 	var moves []move // made when all is known to be right
 	root, err := r.nextRoot(&moves)
 	if err != nil {
 		return err
+	}
+	if now := r.Now(); root.Signed.IsExpired(now) {
+		return fmt.Errorf("the root was good until %s: devices take nothing before there is a new one", root.Signed.Expires.Format(time.RFC3339))
 	}
 	targets, err := r.nextTargets(root, &moves)
 	if err != nil {
@@ -298,10 +301,14 @@ type released struct {
 
 // nextTargets gives the last targets, or the staged ones when enough have signed them.
 func (r *Repository) nextTargets(root *metadata.Metadata[metadata.RootType], moves *[]move) (released, error) {
+	served, last, servedErr := r.newest(metadata.TARGETS)
+	if servedErr != nil && !errors.Is(servedErr, fs.ErrNotExist) {
+		return released{}, servedErr
+	}
 	b, err := readBounded(r.Staged(metadata.TARGETS), maxTargets)
 	fresh := err == nil
 	if errors.Is(err, fs.ErrNotExist) {
-		b, _, err = r.newest(metadata.TARGETS)
+		b, err = served, servedErr
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return released{}, errors.New("there are no targets yet: 'picket publish pack' makes them")
@@ -315,10 +322,31 @@ func (r *Repository) nextTargets(root *metadata.Metadata[metadata.RootType], mov
 	if err := root.VerifyDelegate(metadata.TARGETS, m); err != nil {
 		return released{}, fmt.Errorf("targets %d need signatures by the keys that the root names for them: %w", m.Signed.Version, err)
 	}
+	if fresh && m.Signed.Version != last+1 {
+		return released{}, fmt.Errorf("the staged targets are version %d, and the last ones are %d", m.Signed.Version, last)
+	}
+	if m.Signed.IsExpired(r.Now()) {
+		return released{}, fmt.Errorf("targets %d were good until %s: devices take nothing before there are new ones", m.Signed.Version, m.Signed.Expires.Format(time.RFC3339))
+	}
+	if err := r.has(m); err != nil {
+		return released{}, err
+	}
 	if fresh {
 		*moves = append(*moves, move{r.Staged(metadata.TARGETS), filepath.Join(r.Dir, numbered(m.Signed.Version, metadata.TARGETS))})
 	}
 	return released{m.Signed.Version, b}, nil
+}
+
+// has reports whether the files are there that targets name.
+func (r *Repository) has(m *metadata.Metadata[metadata.TargetsType]) error {
+	for _, name := range slices.Sorted(maps.Keys(m.Signed.Targets)) {
+		target := m.Signed.Targets[name]
+		path := filepath.Join("targets", target.Hashes["sha256"].String()+"."+filepath.Base(name))
+		if st, err := os.Stat(filepath.Join(r.Dir, path)); err != nil || st.Size() != target.Length {
+			return fmt.Errorf("targets %d name %s, which is not in %s as it was signed", m.Signed.Version, name, path)
+		}
+	}
+	return nil
 }
 
 func numbered(version int64, role string) string {

@@ -354,8 +354,9 @@ func TestExpiredRootIsRefused(t *testing.T) {
 	p := newPublisher(t)
 	d := p.device()
 	d.take("one")
-	p.now = p.now.Add(366 * day)
+	p.now = p.now.Add(364 * day)
 	p.pack("two")
+	p.now = p.now.Add(2 * day)
 	d.refuses(Expired, "one")
 	// A newer root, signed by the same people, heals it.
 	must(t, p.StageRoot(RootChange{Lasts: 365 * day}))
@@ -411,6 +412,7 @@ func TestOversizeIsRefused(t *testing.T) {
 		must(t, err)
 		m.Signed.Targets[Policy].Length = limits[Policy] + 1
 		must(t, m.ToFile(p.Staged(metadata.TARGETS), true))
+		must(t, os.Truncate(filepath.Join(p.Dir, "targets", sumOf([]byte("x"))+"."+Policy), limits[Policy]+1))
 		p.sign(metadata.TARGETS, p.targets)
 		p.refresh()
 		d.refuses(TooLarge, "one")
@@ -496,6 +498,51 @@ func TestThresholds(t *testing.T) {
 	p.device().take("two")
 	if err := p.StageRoot(RootChange{TargetsThreshold: 3, Lasts: day}); err == nil {
 		t.Error("more signatures are asked for than there are keys")
+	}
+}
+
+// TestRefreshPublishesNothingThatDevicesRefuse: it is an error, and what is served stays.
+func TestRefreshPublishesNothingThatDevicesRefuse(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, want string
+		spoil      func(p *publisher, old []byte)
+	}{
+		{"an older version comes back", "the staged targets are version 1, and the last ones are 2", func(p *publisher, old []byte) {
+			must(t, os.WriteFile(p.Staged(metadata.TARGETS), old, 0o600))
+		}},
+		{"a file is not there", "name policy.yaml, which is not in", func(p *publisher, _ []byte) {
+			p.stagePack("three")
+			must(t, os.Remove(filepath.Join(p.Dir, "targets", sumOf([]byte("three policy"))+".policy.yaml")))
+		}},
+		{"a file is of another length", "name policy.yaml, which is not in", func(p *publisher, _ []byte) {
+			p.stagePack("three")
+			must(t, os.WriteFile(filepath.Join(p.Dir, "targets", sumOf([]byte("three policy"))+".policy.yaml"), nil, 0o600))
+		}},
+		{"targets are over", "targets 2 were good until 2026-05-30", func(p *publisher, _ []byte) { p.now = p.now.Add(91 * day) }},
+		{"the root is over", "the root was good until 2027-03-01", func(p *publisher, _ []byte) {
+			p.now = p.now.Add(365*day + time.Minute)
+			p.stagePack("three")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPublisher(t)
+			old, err := os.ReadFile(filepath.Join(p.Dir, "1.targets.json"))
+			must(t, err)
+			p.pack("two")
+			before, err := os.ReadFile(filepath.Join(p.Dir, "timestamp.json"))
+			must(t, err)
+			c.spoil(p, old)
+			if err := p.Refresh(p.online, 7*day); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("refresh: %v, want %q", err, c.want)
+			}
+			after, err := os.ReadFile(filepath.Join(p.Dir, "timestamp.json"))
+			must(t, err)
+			if !bytes.Equal(before, after) {
+				t.Error("another timestamp is served")
+			}
+		})
 	}
 }
 
