@@ -251,5 +251,8 @@ func lockEnrolment(dir string) (unlock func(), err error) {
 		}
 		return nil, fmt.Errorf("locking the enrolment: %w", err)
 	}
-	return func() { f.Close() }, nil
+	return func() {
+		unix.Flock(int(f.Fd()), unix.LOCK_UN) // a child that was just forked has the file too, until it runs its program
+		f.Close()
+	}, nil
 }

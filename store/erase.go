@@ -113,7 +113,7 @@ func Rewrite(path string, opts Options) error {
 	s := &Store{opts: opts.withDefaults(), path: path}
 	err := s.rewrite()
 	if s.lock != nil {
-		err = errors.Join(err, s.lock.Close())
+		err = errors.Join(err, unlock(s.lock))
 	}
 	return explain("rewrite store "+path, err)
 }

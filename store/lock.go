@@ -125,6 +125,12 @@ func takeLock(path string, wait time.Duration) (f *os.File, before bool, err err
 	return f, before, nil
 }
 
+// unlock gives up the lock. Closing alone does not while a child that was just forked has the file too,
+// until it runs its program.
+func unlock(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}
+
 func readNote(f *os.File) [][]byte {
 	buf, err := io.ReadAll(io.NewSectionReader(f, 0, 200))
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -320,5 +321,52 @@ func TestOwnBoundIsFullToo(t *testing.T) {
 	}
 	if _, err := s.Queue("again", 1, body); err != nil {
 		t.Errorf("emptied, and still full: %v", err)
+	}
+}
+
+// TestLockIsNotInherited: what another goroutine starts meanwhile does not go on holding the lock.
+func TestLockIsNotInherited(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "db")
+	for range 2 {
+		s, err := Open(path, Options{LockWait: time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		forked(t, path+".lock")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Rewrite(path, Options{LockWait: time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// forked duplicates this process's descriptors of a file, as a child has them from its fork until it runs its program.
+func forked(t *testing.T, name string) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, e := range fds {
+		if at, err := os.Readlink("/proc/self/fd/" + e.Name()); err != nil || at != name {
+			continue
+		}
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		copied, err := syscall.Dup(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { syscall.Close(copied) })
+		found = true
+	}
+	if !found {
+		t.Fatalf("nobody has %s open", name)
 	}
 }

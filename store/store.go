@@ -134,7 +134,7 @@ func Open(path string, opts Options) (*Store, error) {
 			_ = s.db.Close() // the first error is the one to tell
 		}
 		if s.lock != nil {
-			_ = s.lock.Close()
+			_ = unlock(s.lock)
 		}
 		return nil, explain("open store "+path, err)
 	}
@@ -231,7 +231,7 @@ func openBolt(path string, maxSize int) (*bbolt.DB, error) {
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(s.db.Close(), s.lock.Close())
+	return errors.Join(s.db.Close(), unlock(s.lock))
 }
 
 // Damage says what this Open found damaged and what was lost by it; nil for a healthy file.

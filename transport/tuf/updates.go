@@ -304,7 +304,10 @@ func lock(dir string) (unlock func(), err error) {
 		f.Close()
 		return nil, fmt.Errorf("locking the folder of updates: %w", ErrBusy)
 	}
-	return func() { f.Close() }, nil
+	return func() {
+		unix.Flock(int(f.Fd()), unix.LOCK_UN) // a child that was just forked has the file too, until it runs its program
+		f.Close()
+	}, nil
 }
 
 // ErrBusy says that another process fetches into the folder.
