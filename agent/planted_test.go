@@ -177,6 +177,11 @@ func firing(t *testing.T, set *rules.Set, files []txtarFile, s scenario) []strin
 	}
 	var out []string
 	for _, f := range r.Findings {
+		for column, text := range f.Words {
+			if text == "" {
+				t.Errorf("%s has a hole in its text: {%s} is empty", f.Rule, column)
+			}
+		}
 		if f.Severity > scanner.Informational && !slices.Contains(out, f.Rule) {
 			out = append(out, f.Rule)
 			t.Logf("%s on %s %s: %v", f.Rule, f.Subject.Kind, f.Subject.Name, f.Evidence[0])
