@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"picket/scanner"
@@ -66,17 +67,29 @@ func (o *outputFlags) add(cmd *cobra.Command, fs []format) {
 	cmd.Flags().BoolVar(&o.ascii, "ascii", false, "nothing but ASCII in the table (the default where the locale is not UTF-8)")
 }
 
-// writer gives the chosen format's encoder.
+// writer gives the chosen format's encoder, if there is a place for what it writes: nobody waits for a scan
+// only to hear that there is none.
 func (o *outputFlags) writer(fs []format) (encoder, error) {
 	if o.json {
 		o.format = "json"
 	}
 	for _, f := range fs {
 		if f.name == o.format {
-			return f.encode, nil
+			return f.encode, o.place()
 		}
 	}
 	return nil, usagef("--format %q is none of %s", o.format, formatNames(fs))
+}
+
+// place says why the output file cannot be written.
+func (o *outputFlags) place() error {
+	if o.file == "" {
+		return nil
+	}
+	if err := placeFor(o.file); err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
 }
 
 // save writes to the output file, or to standard output in the terminal's style.
@@ -115,11 +128,28 @@ func utf8Locale() bool {
 	return false
 }
 
-// writeFile replaces name as a whole: a reader sees the old file or the new one. A target
-// that is there and is no regular file (a device, a link to elsewhere) is refused.
-func writeFile(name string, write func(io.Writer) error) (err error) {
+// placeFor says why a file of this name cannot be written. A target that is there and is no regular file (a
+// device, a link to elsewhere) is refused.
+func placeFor(name string) error {
 	if st, err := os.Lstat(name); err == nil && !st.Mode().IsRegular() {
 		return fmt.Errorf("%s is not a regular file", name)
+	}
+	dir := filepath.Dir(name)
+	if st, err := os.Stat(dir); err != nil {
+		return err
+	} else if !st.IsDir() {
+		return fmt.Errorf("%s is no folder", dir)
+	}
+	if err := unix.Access(dir, unix.W_OK); err != nil {
+		return fmt.Errorf("nothing can be written into %s: %w", dir, err)
+	}
+	return nil
+}
+
+// writeFile replaces name as a whole: a reader sees the old file or the new one.
+func writeFile(name string, write func(io.Writer) error) (err error) {
+	if err := placeFor(name); err != nil {
+		return err
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {

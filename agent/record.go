@@ -47,6 +47,11 @@ whose name and form say nothing is not seen.`,
 			if err != nil {
 				return err
 			}
+			if !preview {
+				if err := placeFor(args[0]); err != nil {
+					return fmt.Errorf("writing the recording: %w", err)
+				}
+			}
 			p := startProgress(cmd.ErrOrStderr())
 			defer p.stop()
 			p.step("opening the device")

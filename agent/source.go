@@ -139,6 +139,13 @@ func loadRules(dir string) (*rules.Set, error) {
 	if dir == "" {
 		return builtIn()
 	}
+	st, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("loading rules from %s: %w", dir, plainPathError(err))
+	}
+	if !st.IsDir() {
+		return nil, fmt.Errorf("loading rules from %s: this is no folder", dir)
+	}
 	set, err := rules.Load(os.DirFS(dir), facts.Collectors())
 	if err != nil {
 		return nil, fmt.Errorf("loading rules from %s: %w", dir, err)

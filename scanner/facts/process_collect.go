@@ -271,16 +271,21 @@ func collectMappings(ctx context.Context, in *scanner.Input) scanner.Table {
 	return scanner.Table{Rows: rows, Partial: unreadOf(procs, "maps", "memory maps")}
 }
 
-// unreadOf says of how many processes a column could not be read.
+// unreadOf says of how many processes a column could not be read, and why that of the first.
 func unreadOf(procs []Process, column, what string) []string {
-	n := 0
+	n, text := 0, ""
 	for i := range procs {
-		if _, ok := procs[i].Unread.Unread[column]; ok {
-			n++
+		if why, ok := procs[i].Unread.Unread[column]; ok {
+			if n++; n == 1 {
+				text = what + " could not be read: " + why
+			}
 		}
 	}
-	if n == 0 {
+	switch n {
+	case 0:
 		return nil
+	case 1:
+		return []string{text}
 	}
-	return []string{fmt.Sprintf("%s of %d processes could not be read (run as root)", what, n)}
+	return []string{fmt.Sprintf("%s; and those of %d more", text, n-1)}
 }

@@ -109,7 +109,7 @@ func treeFiles(tree fs.FS, place string) ([]file, error) {
 func listFiles(root string) ([]file, error) {
 	st, err := os.Stat(root)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading indicators: %w", err)
 	}
 	switch {
 	case st.IsDir():
