@@ -176,7 +176,7 @@ func offline(t testing.TB, packages int, outbox, end string) string {
 	write(t, filepath.Join(dir, "offline.yaml"), `start: 2026-03-02T06:00:00Z
 device: device.txtar
 end: `+end+`
-config: {outbox_size: `+outbox+`, log_level: info, scan_interval: 1d}
+config: {outbox_size: `+outbox+`, log_level: info, scan_interval: 1d, sample_interval: 1h}
 steps:
   - {at: 1d, upstream: down}
   - at: 1d1h
