@@ -158,6 +158,8 @@ type threatsEnd struct {
 	Level      scanner.Level `json:"level"`
 	NotChecked int           `json:"not_checked"`         // rules without a verdict
 	LastScan   *time.Time    `json:"last_scan,omitempty"` // absent: none since the agent started
+	// Unkept says why what the last scan found may not all be among them: the store could not take it.
+	Unkept string `json:"unkept,omitempty"`
 }
 
 // inventoryEnd says how whole the inventory is.

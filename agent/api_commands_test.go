@@ -95,6 +95,29 @@ func TestAPICommands(t *testing.T) {
 	}
 }
 
+// Lists that are empty are lists, and one that the store could not take is not taken for none.
+func TestEmptyLists(t *testing.T) {
+	t.Parallel()
+	f := newFakeAgent()
+	f.findings, f.history, f.packages, f.events = nil, nil, nil, nil
+	f.warnings = []Warning{{Code: warnStoreFull, Text: "no space left for the store", Since: at()}}
+	path, _ := serveAPI(t, f, "", nil)
+	for args, want := range map[string]string{
+		"threats":        "level High, 0 open, last scan ",
+		"threats --json": `"findings": []`,
+		"ignores --json": "[]\n",
+		"history --json": "[]\n",
+	} {
+		out, errs, code := run(t, append(strings.Fields(args), "--socket", path)...)
+		if code != exitDone || !strings.Contains(out, want) {
+			t.Errorf("%s: exit %d\n%s%s", args, code, out, errs)
+		}
+		if strings.HasPrefix(args, "threats") && !strings.Contains(out, "no space left for the store") {
+			t.Errorf("%s: the store is full and nothing is said of it:\n%s", args, out)
+		}
+	}
+}
+
 // What the agent says of a wrong configuration is told as it says it.
 func TestRefusedReload(t *testing.T) {
 	t.Parallel()

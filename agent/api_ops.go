@@ -106,7 +106,7 @@ func (c *apiCall) threats() (any, error) {
 		}
 	}
 	s := c.server.deps.Status()
-	return threatsEnd{len(open), s.Level, s.NotChecked, s.scanned()}, nil
+	return threatsEnd{len(open), s.Level, s.NotChecked, s.scanned(), s.unkept()}, nil
 }
 
 // threatOf reads a finding as the store keeps it.
@@ -123,6 +123,16 @@ func threatOf(f store.OpenFinding, ignored *ignoreItem) threat {
 // severityOf is a severity as the store keeps it; one from another version stays within those we know.
 func severityOf(n uint8) scanner.Severity {
 	return max(scanner.Informational, min(scanner.Critical, scanner.Severity(n)))
+}
+
+// unkept is why the store does not take what scans find, "" where it does.
+func (s *Status) unkept() string {
+	for _, w := range s.Warnings {
+		if slices.Contains([]string{warnStoreFull, warnStoreReadOnly, warnStoreUnusable}, w.Code) {
+			return w.Text
+		}
+	}
+	return ""
 }
 
 // scanned is when the last whole scan ended, nil for none.

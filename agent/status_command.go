@@ -248,6 +248,9 @@ func showThreats(w io.Writer, l threatList) error {
 	if l.NotChecked > 0 {
 		text += fmt.Sprintf("; %d rules could not be judged", l.NotChecked)
 	}
+	if l.Unkept != "" {
+		text += "\nwhat that scan found may not all be here: " + report.Clean(l.Unkept)
+	}
 	_, err := fmt.Fprintln(w, text)
 	return err
 }
