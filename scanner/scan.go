@@ -100,7 +100,7 @@ type DeviceInfo struct {
 type OS struct {
 	ID         string `expr:"id" json:"id" doc:"os-release ID: debian, alpine, openwrt, ..."`
 	IDLike     string `expr:"id_like" json:"id_like,omitempty" doc:"os-release ID_LIKE"`
-	Name       string `expr:"name" json:"name" doc:"os-release PRETTY_NAME or NAME"`
+	Name       string `expr:"name" json:"name" doc:"os-release PRETTY_NAME, NAME or ID"`
 	Version    string `expr:"version" json:"version,omitempty" doc:"os-release VERSION_ID, made precise by the distribution's own version file"`
 	Codename   string `expr:"codename" json:"codename,omitempty" doc:"os-release VERSION_CODENAME"`
 	Variant    string `expr:"variant" json:"variant,omitempty" doc:"os-release VARIANT_ID"`

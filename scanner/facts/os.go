@@ -2,6 +2,7 @@ package facts
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -48,10 +49,7 @@ func collectOS(ctx context.Context, in *scanner.Input) scanner.Table {
 		}
 	}
 	row.ID, row.IDLike, row.Version = strings.ToLower(kv["ID"]), kv["ID_LIKE"], strings.TrimPrefix(kv["VERSION_ID"], "v")
-	row.Name = kv["PRETTY_NAME"]
-	if row.Name == "" {
-		row.Name = kv["NAME"]
-	}
+	row.Name = cmp.Or(kv["PRETTY_NAME"], kv["NAME"], row.ID, "Linux")
 	row.Codename, row.Variant, row.SupportEnd = kv["VERSION_CODENAME"], kv["VARIANT_ID"], kv["SUPPORT_END"]
 	if row.Build = kv["BUILD_ID"]; row.Build == "" {
 		row.Build = kv["IMAGE_VERSION"]

@@ -61,6 +61,22 @@ func TestOSIsToldFromItsOwnFiles(t *testing.T) {
 	}
 }
 
+// A system always has a name: reports, bills of materials and events need one.
+func TestOSHasAName(t *testing.T) {
+	t.Parallel()
+	for release, want := range map[string]string{
+		"ID=acme\nNAME=Acme\nPRETTY_NAME=\"Acme 4\"\n": "Acme 4",
+		"ID=acme\nNAME=Acme\n":                         "Acme",
+		"ID=acme\nVERSION_ID=4\n":                      "acme",
+		"VERSION_ID=4\n":                               "Linux",
+	} {
+		rows, _ := collectFrom(t, osCollector(), "-- etc/os-release --\n"+release).Rows.([]scanner.OS)
+		if len(rows) != 1 || rows[0].Name != want {
+			t.Errorf("%q: %+v, not %q", release, rows, want)
+		}
+	}
+}
+
 func TestOSWithoutAnyReleaseFileIsAbsent(t *testing.T) {
 	t.Parallel()
 	if tab := collectFrom(t, osCollector(), "-- etc/passwd --\n"); tab.Absent == "" {
