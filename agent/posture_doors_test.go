@@ -175,7 +175,8 @@ func TestDoorsOfPAM(t *testing.T) {
 		{"pamtester", func() (bool, string) { return outcome(g.apart("", "pamtester", "sshd", "root", "acct_mgmt")) }},
 		g.sshd("sshd with PAM", "/bin/bash", "UsePAM yes\n"),
 		g.sshd("sshd with ForceCommand", "/bin/dash", "UsePAM no\nInclude "+g.file("picket.conf", g.recipe("openssh/picket.conf", "picket-guarded", "root", "/usr/lib/picket/ssh-access",
-			g.file("ssh-access", g.recipe("openssh/ssh-access", "/usr/bin/picket", g.command), 0o755)), 0o644)+"\n"),
+			// Of who is guarded it must not ask an agent of his own, which commands ask first.
+			g.file("ssh-access", g.recipe("openssh/ssh-access", "/usr/bin/picket", builtPrograms(t)+"/picket", "--socket "+settingOf("socket").def, "--socket "+g.config.Socket), 0o755)), 0o644)+"\n"),
 	}
 	g.try(doors...)
 
