@@ -97,7 +97,6 @@ func TestAPICommands(t *testing.T) {
 
 // Lists that are empty are lists, and one that the store could not take is not taken for none.
 func TestEmptyLists(t *testing.T) {
-	t.Parallel()
 	f := newFakeAgent()
 	f.findings, f.history, f.packages, f.events = nil, nil, nil, nil
 	f.warnings = []Warning{{Code: warnStoreFull, Text: "no space left for the store", Since: at()}}
@@ -120,7 +119,6 @@ func TestEmptyLists(t *testing.T) {
 
 // What the agent says of a wrong configuration is told as it says it.
 func TestRefusedReload(t *testing.T) {
-	t.Parallel()
 	f := newFakeAgent()
 	f.reload = func(context.Context) ([]string, error) {
 		return nil, &hinted{errors.New("the old configuration stays: c.yaml:1: wrong"), "see"}
