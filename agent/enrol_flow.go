@@ -309,11 +309,8 @@ func (e enroller) sweep(keep string) {
 	}
 }
 
-// revoke has a certificate revoked; one that has ended needs not to be.
+// revoke has a certificate revoked. One that has ended is tried too: the CA's clock is the one that counts.
 func (e enroller) revoke(ctx context.Context, id *identity, reason string) error {
-	if e.now().After(id.leaf().NotAfter) {
-		return nil
-	}
 	ca, err := id.ca(true, e.now)
 	if err != nil {
 		return err
@@ -325,8 +322,8 @@ func (e enroller) revoke(ctx context.Context, id *identity, reason string) error
 	return nil
 }
 
-// unenrol revokes the certificate and forgets the enrolment. With force it forgets in any case; then
-// left says why the certificate is still good.
+// unenrol revokes the certificate and forgets the enrolment. With force, or where the certificate has ended by this
+// device's clock, it forgets in any case; then left says why it was not revoked.
 func (e enroller) unenrol(ctx context.Context, force bool) (id *identity, left error, err error) {
 	unlock, err := lockEnrolment(e.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -347,7 +344,7 @@ func (e enroller) unenrol(ctx context.Context, force bool) (id *identity, left e
 	default:
 		left = e.revoke(ctx, id, "unenrolled")
 	}
-	if left != nil && !force {
+	if ended := id != nil && e.now().After(id.leaf().NotAfter); left != nil && !force && !ended {
 		return nil, nil, &hinted{left, "try again when the CA can be reached, or forget without revoking by 'picket unenrol --force'"}
 	}
 	if err := os.Remove(filepath.Join(e.dir, enrolmentName)); err != nil {

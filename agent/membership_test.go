@@ -272,3 +272,30 @@ func TestUnenrol(t *testing.T) {
 		t.Errorf("twice: %v", err)
 	}
 }
+
+// TestUnenrolAfterTheEnd: whether a certificate has ended is by a clock that may be wrong, so the CA is asked all the same; what it
+// could not be asked is told, and hinders nobody.
+func TestUnenrolAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		ahead   time.Duration // this device's clock, of the CA's
+		passes  time.Duration
+		fail    int
+		revoked bool
+	}{
+		{name: "a clock that is ahead", ahead: 60 * 24 * time.Hour, revoked: true},
+		{name: "ended", passes: 60 * 24 * time.Hour},
+		{name: "ended, and the CA is away", passes: 60 * 24 * time.Hour, fail: http.StatusServiceUnavailable},
+	} {
+		m := newMember(t)
+		serial := m.identity().leaf().SerialNumber.String()
+		m.clock.advance(c.passes)
+		m.change(func(ca *fakeca.CA) { ca.Fail = c.fail })
+		e := enroller{dir: m.dir, now: func() time.Time { return m.clock.now().Add(c.ahead) }}
+		_, left, err := e.unenrol(t.Context(), false)
+		if err != nil || (left == nil) != c.revoked || m.ca.Revoked[serial] != c.revoked {
+			t.Errorf("%s: %v, not revoked because: %v; the CA knows it as revoked: %v", c.name, err, left, m.ca.Revoked[serial])
+		}
+	}
+}
