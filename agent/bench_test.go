@@ -232,12 +232,14 @@ func (b *bench) delivered(t testing.TB) []event {
 	return out
 }
 
-// news are the delivered events that are neither part of a snapshot nor in its place, as "class activity: message".
+const patchClass = "Operating System Patch State"
+
+// news are the delivered events that are neither part of a snapshot, nor in its place, nor beside it, as "class activity: message".
 func (b *bench) news(t testing.TB) []string {
 	t.Helper()
 	var out []string
 	for _, e := range b.delivered(t) {
-		if e.Unmapped.Snapshot == nil && e.Unmapped.Assertion == nil && e.Class != "Device Inventory Info" {
+		if e.Unmapped.Snapshot == nil && e.Unmapped.Assertion == nil && e.Class != "Device Inventory Info" && e.Class != patchClass {
 			out = append(out, e.Class+" "+e.Activity+": "+e.Message)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"picket/scanner"
 	"picket/scanner/device"
 	"picket/scanner/facts"
+	"picket/scanner/report"
 	"picket/store"
 	"picket/transport/tuf"
 )
@@ -98,8 +99,9 @@ type daemon struct {
 	scans, looks atomic.Int64 // whole scans, and looks at parts
 	scanning     atomic.Bool  // a whole scan is under way
 	summary      atomic.Pointer[scanSummary]
-	ticked       atomic.Int64               // when the schedule last looked at the clocks, in nanoseconds since boot
-	rules        atomic.Pointer[tuf.Pinned] // whose updates are in force; see outlet
+	ticked       atomic.Int64                      // when the schedule last looked at the clocks, in nanoseconds since boot
+	patches      atomic.Pointer[report.PatchState] // nil before the first scan
+	rules        atomic.Pointer[tuf.Pinned]        // whose updates are in force; see outlet
 	reloading    sync.Mutex
 	arriving     sync.Mutex
 	arrived      bool // its start is noted, and the gap before it told; guarded by arriving
@@ -138,7 +140,7 @@ func newDaemon(m machine) (*daemon, error) {
 		d.upstream = d.enrolledUpstream
 	}
 	d.networks()
-	d.judging.seen = append(d.judging.seen, d.page.seeNetworks)
+	d.judging.seen = append(d.judging.seen, d.page.seeNetworks, d.seePatches)
 	d.ship = newShipper(d.vault, warn, m)
 	d.ship.reached = d.contacted
 	d.ship.meter = d.newMeter()

@@ -139,18 +139,14 @@ var levelOnlyHolds = map[int][]string{
 		"unmapped.finding", "unmapped.why", "unmapped.by"},
 }
 
-// sentClasses says what of each class is sent. The state of the system's updates is told by
-// `scan --format ocsf` alone.
+// sentClasses says what of each class is sent.
 func sentClasses(mode string) []sentClass {
 	var out []sentClass
 	for _, c := range report.Classes(agentSays()) {
-		if c.Class == report.ClassPatch {
-			continue
-		}
 		s := sentClass{ClassFields: c, Sent: "yes", Withheld: []string{}}
 		finding := c.Class == report.ClassCompliance || c.Class == report.ClassDetection
 		switch {
-		case mode == sendLevelOnly && (finding || c.Class == report.ClassInventory):
+		case mode == sendLevelOnly && (finding || c.Class == report.ClassInventory || c.Class == report.ClassPatch):
 			s.Sent, s.Withheld, s.Fields = "no", c.Fields, []string{}
 		case mode == sendLevelOnly:
 			s.Fields = slices.DeleteFunc(slices.Clone(c.Fields), func(f string) bool {
@@ -195,7 +191,7 @@ func keptThings(c Config) []keptThing {
 		{"networks", "networks that the device was on: a keyed hash of the name, gateways, name servers, times", db,
 			fmt.Sprintf("the last %d; not longer than a policy's retention after the device was last on them", facts.MaxNetworks), report.FieldsOf(facts.NetworkSeen{}), "networks"},
 		{"network-probe", "what the host of network_probe proved in networks so far", db, fmt.Sprintf("the last %d hosts", keepHosts), report.FieldsOf(probeMemory{}), "networks"},
-		{"notes", "the agent's own: its random id, when it last ran, the last level, since when requirements are not met, and keys that keep hashes from being guessed", db, "replaced as they change", nil,
+		{"notes", "the agent's own: its random id, when it last ran, the last level, a digest of how far updates were, since when requirements are not met, and keys that keep hashes from being guessed", db, "replaced as they change", nil,
 			"'picket uninstall --purge'"},
 		{"notices", "which findings were told by notices, and on which terminal, Android or user's desktop: keys and times", db, fmt.Sprintf("the last %d", keepNotices), nil,
 			"'picket uninstall'"},

@@ -58,7 +58,7 @@ func TestStatementSaysWhatIsDeclared(t *testing.T) {
 		t.Errorf("%+v %+v", enrolled.Mode, enrolled.Goes)
 	}
 	for _, c := range enrolled.Sent {
-		if sent := c.Sent == "no"; sent != (c.Class == 2003 || c.Class == 2004 || c.Class == 5020) || sent != (len(c.Fields) == 0) {
+		if sent := c.Sent == "no"; sent != (c.Class == 2003 || c.Class == 2004 || c.Class == 5020 || c.Class == 5004) || sent != (len(c.Fields) == 0) {
 			t.Errorf("level-only: %s: %s with %d fields", c.Name, c.Sent, len(c.Fields))
 		}
 		if slices.ContainsFunc(c.Fields, func(f string) bool { return strings.Contains(f, "package.") || strings.Contains(f, "set_by") }) {
@@ -298,7 +298,7 @@ func TestErasedIsNotWrittenAgain(t *testing.T) {
 }
 
 // knownNotes are the notes that the statement's "notes", "networks" and "network-probe" stand for.
-var knownNotes = []string{"agent access", "agent responses", "agent device", "agent device_uid", "agent filed", "agent member", "agent network_key", "agent posture", "agent privacy_salt", "agent run", "agent snapshot",
+var knownNotes = []string{"agent access", "agent responses", "agent device", "agent device_uid", "agent filed", "agent member", "agent network_key", "agent patch", "agent posture", "agent privacy_salt", "agent run", "agent snapshot",
 	"networks canary-net", "network-probe canary-host"}
 
 func noteNames(t *testing.T, d *daemon) (out []string) {

@@ -257,8 +257,11 @@ func (d *daemon) upkeep(r *scanner.Report) {
 			return err
 		}
 		why, err := st.NeedSnapshot(d.config().SnapshotInterval)
-		if err != nil || why == "" || r == nil {
+		if err != nil || r == nil {
 			return err
+		}
+		if why == "" {
+			return d.tellPatches(st, r, false)
 		}
 		m, err := d.maker(st)
 		if err != nil {
@@ -269,7 +272,10 @@ func (d *daemon) upkeep(r *scanner.Report) {
 				if err != nil {
 					return err
 				}
-				return d.reassert(st, m, r.Level, last, stats)
+				if err := d.reassert(st, m, r.Level, last, stats); err != nil {
+					return err
+				}
+				return d.tellPatches(st, r, false)
 			}
 		}
 		_, err = st.Queue("device", uint8(scanner.Low), m.own(func(meta report.EventMeta) (report.Event, error) {
@@ -279,6 +285,9 @@ func (d *daemon) upkeep(r *scanner.Report) {
 			return err
 		}
 		d.publish(m)
+		if err := d.tellPatches(st, r, true); err != nil {
+			return err
+		}
 		uid := ""
 		parts, err := st.QueueSnapshot(func(c store.Change) ([]byte, error) {
 			uid = c.Part.Snapshot

@@ -33,7 +33,7 @@ func Classes(rest map[string]any) []ClassFields {
 		{ClassDetection, "something hostile or foreign is there: opened, changed, resolved", ocsfFinding{}, finding},
 		{ClassDevice, "the device and its threat level, with each full snapshot", ocsfPlain{}, map[string]any{"level": "", "platform": "", "live": true, "root": true,
 			"profile": "", "recorded_at": "", "modes_untrusted": "", "set_by": []string{}, "rules": map[string]int{}, "not_checked": []ocsfReason{}}},
-		{ClassPatch, "how far the system's updates are", ocsfPatch{}, map[string]any{"updates": []updateRest{}, "vendor_patch": "", "mainline": "", "exploited": []string{}}},
+		{ClassPatch, "how far the system's updates are, with each full snapshot and when it changed", ocsfPatch{}, map[string]any{"updates": []updateRest{}, "vendor_patch": "", "mainline": "", "exploited": []string{}}},
 		{ClassConfigState, "the threat level changed", ocsfState{}, map[string]any{"level": "", "prev_level": "", "detections": 0, "faults": 0}},
 		{ClassInventory, "the installed packages, with each full snapshot", ocsfInventory{}, map[string]any{"packages": []packageRest{}, "packages_total": 0, "last": true}},
 		{ClassLifecycle, "a package came, went or changed; what the agent says of itself", ocsfLifecycle{}, map[string]any{"manager": "", "package": packageRest{},

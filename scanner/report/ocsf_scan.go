@@ -43,7 +43,7 @@ func OCSF(w io.Writer, r *scanner.Report, version string) error {
 		return err
 	}
 	put(e)
-	if p, ok := patchState(r); ok {
+	if p, ok := PatchStateOf(r.Facts); ok {
 		e, err := PatchEvent(meta("patch"), p)
 		if err != nil && !errors.Is(err, ErrNoOSVersion) {
 			return err
@@ -90,14 +90,14 @@ func inventoryOf(r *scanner.Report) (Inventory, bool) {
 	return Inventory{Packages: packages(r)}, len(packages(r)) > 0
 }
 
-// patchState finds what the scan saw of updates; not ok when it did not look.
-func patchState(r *scanner.Report) (p PatchState, ok bool) {
-	if r.Facts == nil {
+// PatchStateOf finds what a scan saw of updates; not ok when it did not look.
+func PatchStateOf(f *scanner.Facts) (p PatchState, ok bool) {
+	if f == nil {
 		return p, false
 	}
 	var unread []string
 	for _, name := range []string{"android", "updates"} {
-		t := r.Facts.Tables[name]
+		t := f.Tables[name]
 		if t == nil || t.Inapplicable != "" {
 			continue
 		}
