@@ -275,6 +275,11 @@ func (s *shipper) batch(ctx context.Context, sink Sink) (int, error) {
 				return err
 			}
 		}
+		if len(got.Refused) > 0 { // so that the next snapshot is a whole one
+			if err := st.Forget(notesTable, snapshotNote); err != nil {
+				return err
+			}
+		}
 		whys := map[string]int{}
 		for _, id := range slices.Sorted(maps.Keys(got.Refused)) {
 			why := got.Refused[id]

@@ -53,6 +53,12 @@ func (f *fickle) seen() (taken []string, tries []time.Time) {
 
 func (f *fickle) works() { f.fails(nil) }
 
+func (f *fickle) takesAll() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err, f.refuse = nil, ""
+}
+
 func (f *fickle) fails(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -187,6 +193,32 @@ func TestAnotherCertificateIsTriedAtOnce(t *testing.T) {
 		}
 		stop()
 		if err := errors.Join(<-done, d.vault.close()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRefusedEventsComeInTheNextSnapshot: that one is whole, though nothing has changed since.
+func TestRefusedEventsComeInTheNextSnapshot(t *testing.T) {
+	t.Parallel()
+	root := smallSystem(t, 3)
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, root)
+		up := &fickle{refuse: `"snapshot":{`}
+		b.upstream = func(Config) Sink { return up }
+		d, stop := b.start(t)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if held, err := fromStore(d.vault, (*store.Store).Quarantined); err != nil || len(held) == 0 {
+			t.Fatalf("%d set aside, %v", len(held), err)
+		}
+		up.takesAll()
+		time.Sleep(36 * time.Hour)
+		synctest.Wait()
+		if taken, _ := up.seen(); !containsText(taken, `"snapshot":{`) {
+			t.Errorf("no snapshot in a day: %q", taken)
+		}
+		if err := stop(); err != nil {
 			t.Error(err)
 		}
 	})

@@ -310,6 +310,9 @@ func TestUndecodableEventDoesNotBlock(t *testing.T) {
 func TestQuarantineKeepsWithReasonAndBound(t *testing.T) {
 	t.Parallel()
 	s := open(t, tempPath(t), Options{})
+	if _, err := s.QueueSnapshot(func(Change) ([]byte, error) { return nil, nil }); err != nil {
+		t.Fatal(err)
+	}
 	for i := range 5 {
 		_, err := s.Queue(fmt.Sprint(i), 1, func(Change) ([]byte, error) { return make([]byte, 300<<10), nil })
 		if err != nil {
@@ -329,6 +332,10 @@ func TestQuarantineKeepsWithReasonAndBound(t *testing.T) {
 	st, _ := s.Stats()
 	if l.Dropped["quarantined"] != 2 || st.Outbox != 0 || st.Quarantined != 3 {
 		t.Errorf("%+v, %+v", l, st)
+	}
+	// The upstream would refuse another snapshot too, and that one's events would be pushed out.
+	if why, err := s.NeedSnapshot(24 * time.Hour); err != nil || why != "" {
+		t.Errorf("a snapshot is due: %q, %v", why, err)
 	}
 	if err := s.Quarantine("no such", "x"); err != nil {
 		t.Error(err)

@@ -16,7 +16,7 @@ type Held struct {
 const maxHeldBytes = 1 << 20
 
 // Quarantine takes an event out of the queue and keeps it with the reason. The oldest go,
-// counted, when there are too many.
+// counted, when there are too many; no snapshot is due for them, which might be refused likewise.
 func (s *Store) Quarantine(id, why string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -32,7 +32,7 @@ func (s *Store) Quarantine(id, why string) error {
 		if err != nil || n == 0 {
 			return err
 		}
-		return t.drop("quarantined", n)
+		return t.count("quarantined", n)
 	}))
 }
 

@@ -217,8 +217,16 @@ func (t *tx) lost() (*Losses, error) {
 	return t.losses, nil
 }
 
-// drop counts what was dropped.
+// drop counts what was dropped, and has a snapshot make up for it.
 func (t *tx) drop(what string, n uint64) error {
+	if n > 0 {
+		t.st.need = max(t.st.need, needDropped)
+	}
+	return t.count(what, n)
+}
+
+// count counts what was dropped.
+func (t *tx) count(what string, n uint64) error {
 	l, err := t.lost()
 	if err != nil || n == 0 {
 		return err
@@ -227,7 +235,6 @@ func (t *tx) drop(what string, n uint64) error {
 		l.Dropped = map[string]uint64{}
 	}
 	l.Dropped[what] += n
-	t.st.need = max(t.st.need, needDropped)
 	return nil
 }
 
