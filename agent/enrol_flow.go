@@ -174,7 +174,7 @@ func (e enroller) fetchRoot(ctx context.Context, place *upstream) error {
 	case errors.Is(err, stepca.ErrFingerprint):
 		return refused("compare the fingerprint and the URL with what your organisation gave you; if they are right, somebody stands between", "%s: %w", place.CA.URL, err)
 	case err != nil:
-		return e.explain(fmt.Errorf("%s: %w", place.CA.URL, err))
+		return e.explain(fmt.Errorf("%s: %w", place.CA.URL, err), tokenLasts)
 	}
 	place.CA.Roots = string(stepca.EncodeChain(root))
 	return nil
@@ -208,7 +208,7 @@ func (e enroller) sign(ctx context.Context, token stepca.Token, id *identity) er
 		return e.refusal(no)
 	}
 	if err != nil {
-		return e.explain(fmt.Errorf("%s: %w", ca.URL, err))
+		return e.explain(fmt.Errorf("%s: %w", ca.URL, err), tokenLasts)
 	}
 	err = stepca.Check(chain, id.roots, id.key.Public(), id.Device, id.Account)
 	if errors.Is(err, stepca.ErrUsage) {
@@ -230,8 +230,11 @@ func (e enroller) refusal(no *stepca.Refusal) error {
 	return refused("a token works once, for a few minutes, and with the CA that it was made for: ask for a new one", "the token was not taken: %w", no)
 }
 
-// explain adds what helps to an error on the way to the CA.
-func (e enroller) explain(err error) error {
+// tokenLasts is what to do about a CA that was not reached with a token.
+const tokenLasts = "see that this device reaches the CA; the token is good for another try as long as it lasts"
+
+// explain adds what helps to an error on the way to the CA, otherwise where it is no error of trust.
+func (e enroller) explain(err error, otherwise string) error {
 	var (
 		invalid x509.CertificateInvalidError
 		unknown x509.UnknownAuthorityError
@@ -245,7 +248,7 @@ func (e enroller) explain(err error) error {
 	case errors.As(err, &name):
 		return &hinted{err, "use the CA's own name in --url"}
 	}
-	return &hinted{err, "see that this device reaches the CA; the token is good for another try as long as it lasts"}
+	return &hinted{err, otherwise}
 }
 
 // makeKey makes a private key where kind says. The file of one has a name of its own, so that the

@@ -302,7 +302,7 @@ func (e enroller) renew(ctx context.Context, id *identity) (*identity, error) {
 		return nil, e.noRenewal(no, ended)
 	}
 	if err != nil {
-		return nil, e.explain(fmt.Errorf("%s: %w", ca.URL, err))
+		return nil, e.explain(fmt.Errorf("%s: %w", ca.URL, err), "see that this device reaches the CA")
 	}
 	if err := stepca.Check(chain, now.roots, now.key.Public(), now.Device, now.Account); err != nil {
 		return nil, refused("tell who runs the CA", "the CA gave a certificate that is not right: %w", err)

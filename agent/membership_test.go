@@ -223,6 +223,20 @@ func TestUpstreamsRefusalRenews(t *testing.T) {
 	}
 }
 
+// TestRenewalSpeaksOfNoToken: none is needed, and there is none.
+func TestRenewalSpeaksOfNoToken(t *testing.T) {
+	t.Parallel()
+	m := newMember(t)
+	m.change(func(ca *fakeca.CA) { ca.Fail = http.StatusServiceUnavailable })
+	m.clock.advance(m.identity().leaf().NotAfter.Sub(m.clock.now()) - time.Hour)
+	if err := m.renewNow(t.Context()); err == nil {
+		t.Fatal("renewed")
+	}
+	if w := m.warn.all(); len(w) != 1 || strings.Contains(w[0].Text+w[0].Fix, "token") || !strings.Contains(w[0].Fix, "reaches the CA") {
+		t.Errorf("warnings %+v", w)
+	}
+}
+
 func TestRenewalTakesNoOtherCertificate(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
