@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	debug.SetGCPercent(400) // as tuneMemory does
+	packing.Lock()          // for each of hundreds of daemons, it would collect the garbage of all
 	parallel()
 	code := m.Run()
 	err := programs.remove()

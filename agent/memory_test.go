@@ -8,6 +8,8 @@ import (
 // TestPackedAtOnceLeavesTheCollectorAsItWas has a second load begin during the first and end after
 // it. It is not parallel: the setting is the process's.
 func TestPackedAtOnceLeavesTheCollectorAsItWas(t *testing.T) {
+	packing.Unlock() // TestMain has it
+	defer packing.Lock()
 	const was = 137
 	defer debug.SetGCPercent(debug.SetGCPercent(was))
 	first, second, done := make(chan bool), make(chan bool), make(chan error)
