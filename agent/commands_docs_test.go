@@ -1,6 +1,9 @@
 package agent
 
 import (
+	"bytes"
+	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -77,5 +80,25 @@ func TestCommandsAreThere(t *testing.T) {
 	walk(newRoot())
 	if shown < 200 {
 		t.Errorf("%d commands were found", shown)
+	}
+}
+
+// TestExitCodesAreTold: the page and the manual name each of them.
+func TestExitCodesAreTold(t *testing.T) {
+	page, err := os.ReadFile("../docs/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var manual bytes.Buffer
+	m := manPage{w: &manual}
+	m.page(newRoot())
+	_, status, _ := strings.Cut(manual.String(), ".SH EXIT STATUS\n")
+	for _, code := range []int{exitDone, exitError, exitFailOn, exitNotRunning, exitRefused, exitBlocked, exitUsage} {
+		if !strings.Contains(string(page), fmt.Sprintf("\n| %d | ", code)) {
+			t.Errorf("install.md says nothing of %d", code)
+		}
+		if !strings.Contains(status, fmt.Sprintf(".TP\n%d\n", code)) {
+			t.Errorf("the manual says nothing of %d", code)
+		}
 	}
 }

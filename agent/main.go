@@ -20,7 +20,7 @@ const (
 	exitError      = 1
 	exitFailOn     = 2  // done, and the level is at or above --fail-on
 	exitNotRunning = 3  // no agent answers on the socket
-	exitRefused    = 4  // an enrolment was refused: trying again with the same changes nothing
+	exitRefused    = 4  // an enrolment was refused, or a removal: trying again with the same changes nothing
 	exitBlocked    = 5  // the posture does not meet the organisation's requirements
 	exitUsage      = 64 // EX_USAGE of sysexits(3)
 )

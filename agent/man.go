@@ -93,7 +93,7 @@ func (m *manPage) page(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		m.command(c)
 	}
-	m.printf(".SH EXIT STATUS\n.TP\n0\ndone\n.TP\n1\nerror\n.TP\n2\ndone, and the threat level is at or above \\-\\-fail\\-on\n.TP\n3\nno agent is running\n.TP\n64\nwrong usage\n")
+	m.printf(".SH EXIT STATUS\n.TP\n0\ndone\n.TP\n1\nerror\n.TP\n2\ndone, and the threat level is at or above \\-\\-fail\\-on\n.TP\n3\nno agent is running\n.TP\n4\nthe organisation or its policy refuses it\n.TP\n5\nthe device does not meet the requirements\n.TP\n64\nwrong usage\n")
 	m.printf(".SH EXAMPLES\n.nf\n%s\n.fi\n", roff(root.Example))
 }
 
