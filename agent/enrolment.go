@@ -12,12 +12,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"picket/transport"
+	"picket/transport/flock"
 	"picket/transport/keys"
 	"picket/transport/stepca"
 )
@@ -240,19 +240,12 @@ func readPrivate(name string, most int64) ([]byte, error) {
 
 // lockEnrolment keeps every other process from changing the enrolment until unlock.
 func lockEnrolment(dir string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(dir, enrolmentLock), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
-	if err != nil {
+	unlock, err = flock.Take(filepath.Join(dir, enrolmentLock))
+	switch {
+	case errors.Is(err, flock.ErrHeld):
+		return nil, &hinted{errors.New("another process is changing the enrolment"), "try again when it is done"}
+	case err != nil:
 		return nil, fmt.Errorf("locking the enrolment: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, &hinted{errors.New("another process is changing the enrolment"), "try again when it is done"}
-		}
-		return nil, fmt.Errorf("locking the enrolment: %w", err)
-	}
-	return func() {
-		unix.Flock(int(f.Fd()), unix.LOCK_UN) // a child that was just forked has the file too, until it runs its program
-		f.Close()
-	}, nil
+	return unlock, nil
 }

@@ -7,12 +7,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"picket/store/forktest"
 	"picket/transport/stepca/fakeca"
 )
 
@@ -136,41 +135,13 @@ func TestLockIsNotInherited(t *testing.T) {
 	if _, err := lockEnrolment(dir); err == nil {
 		t.Error("locked twice")
 	}
-	forked(t, filepath.Join(dir, enrolmentLock))
+	forktest.Hold(t, filepath.Join(dir, enrolmentLock))
 	unlock()
 	unlock, err = lockEnrolment(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	unlock()
-}
-
-// forked duplicates this process's descriptors of a file, as a child has them from its fork until it runs its program.
-func forked(t *testing.T, name string) {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := false
-	for _, e := range fds {
-		if at, err := os.Readlink("/proc/self/fd/" + e.Name()); err != nil || at != name {
-			continue
-		}
-		fd, err := strconv.Atoi(e.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		copied, err := syscall.Dup(fd)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { syscall.Close(copied) })
-		found = true
-	}
-	if !found {
-		t.Fatalf("nobody has %s open", name)
-	}
 }
 
 func FuzzEnrolment(f *testing.F) {

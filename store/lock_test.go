@@ -7,11 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"picket/store/forktest"
 )
 
 // TestMain lets the test binary be a process of its own: one that holds a store open, or one
@@ -333,40 +334,12 @@ func TestLockIsNotInherited(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		forked(t, path+".lock")
+		forktest.Hold(t, path+".lock")
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := Rewrite(path, Options{LockWait: time.Millisecond}); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// forked duplicates this process's descriptors of a file, as a child has them from its fork until it runs its program.
-func forked(t *testing.T, name string) {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := false
-	for _, e := range fds {
-		if at, err := os.Readlink("/proc/self/fd/" + e.Name()); err != nil || at != name {
-			continue
-		}
-		fd, err := strconv.Atoi(e.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		copied, err := syscall.Dup(fd)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { syscall.Close(copied) })
-		found = true
-	}
-	if !found {
-		t.Fatalf("nobody has %s open", name)
 	}
 }

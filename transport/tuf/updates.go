@@ -20,7 +20,7 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"picket/transport/flock"
 )
 
 // The names of a repository's files that a device takes; a repository may lack any of them.
@@ -296,18 +296,14 @@ func lock(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(filepath.Join(dir, packs), 0o700); err != nil {
 		return nil, fmt.Errorf("making the folder of updates: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	unlock, err = flock.Take(filepath.Join(dir, "lock"))
+	if errors.Is(err, flock.ErrHeld) {
+		err = ErrBusy
+	}
 	if err != nil {
 		return nil, fmt.Errorf("locking the folder of updates: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("locking the folder of updates: %w", ErrBusy)
-	}
-	return func() {
-		unix.Flock(int(f.Fd()), unix.LOCK_UN) // a child that was just forked has the file too, until it runs its program
-		f.Close()
-	}, nil
+	return unlock, nil
 }
 
 // ErrBusy says that another process fetches into the folder.

@@ -8,13 +8,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"picket/store/forktest"
 )
 
 const day = 24 * time.Hour
@@ -635,37 +635,9 @@ func TestLockIsNotInherited(t *testing.T) {
 	dir := t.TempDir()
 	unlock, err := lock(dir)
 	must(t, err)
-	forked(t, filepath.Join(dir, "lock"))
+	forktest.Hold(t, filepath.Join(dir, "lock"))
 	unlock()
 	unlock, err = lock(dir)
 	must(t, err)
 	unlock()
-}
-
-// forked duplicates this process's descriptors of a file, as a child has them from its fork until it runs its program.
-func forked(t *testing.T, name string) {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := false
-	for _, e := range fds {
-		if at, err := os.Readlink("/proc/self/fd/" + e.Name()); err != nil || at != name {
-			continue
-		}
-		fd, err := strconv.Atoi(e.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		copied, err := syscall.Dup(fd)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { syscall.Close(copied) })
-		found = true
-	}
-	if !found {
-		t.Fatalf("nobody has %s open", name)
-	}
 }
