@@ -144,6 +144,20 @@ func (b *bench) setsClock() (set func(by time.Duration)) {
 	return func(by time.Duration) { off.Store(int64(by)) }
 }
 
+// scanned gives an agent that has scanned all once and whose parts do not run; the test has it leave.
+func (b *bench) scanned(t testing.TB) *daemon {
+	t.Helper()
+	d, err := newDaemon(b.machine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.begin()
+	if _, err := d.scanWhole(t.Context(), "once", d.set.Load().criteria); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // vault opens the bench's store, for what makes do without a daemon.
 func (b *bench) vault(t testing.TB) (*vault, *warnings) {
 	t.Helper()

@@ -135,9 +135,9 @@ func (d *daemon) eraseIgnores() (n uint64, err error) {
 	return n, err
 }
 
-func (d *daemon) eraseDelivered() (n uint64, err error) {
-	d.ship.alone(func() { n, err = removeTurns(d.config().SinkFile) })
-	return n, err
+func (d *daemon) eraseDelivered() (uint64, error) {
+	defer d.ship.alone()()
+	return removeTurns(d.config().SinkFile)
 }
 
 // removeTurns removes a file and its older turns, where they are plain files.

@@ -77,13 +77,12 @@ service has, unless another is named.`,
 				kept = definedConfig(have)
 			}
 			p, err := placeOf(cmp.Or(file, kept))
-			if err != nil && kept != "" {
+			switch {
+			case err != nil && kept != "":
 				return &hinted{fmt.Errorf("the service keeps its configuration, which cannot be used: %w", err), "put it right, or name another with --config"}
-			}
-			if err != nil {
+			case err != nil:
 				return err
-			}
-			if kept != "" {
+			case kept != "":
 				fmt.Fprintf(cmd.OutOrStdout(), "the service keeps its configuration, %s; --config names another\n", kept)
 			}
 			return installService(cmd.OutOrStdout(), s, p)

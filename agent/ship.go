@@ -178,9 +178,9 @@ func (s *shipper) all(ctx context.Context, sink Sink) error {
 
 // allFiled ships to the file alone.
 func (s *shipper) allFiled(ctx context.Context, file Sink) error {
-	return untilNone(func() (n int, err error) {
-		s.alone(func() { n, err = s.batch(ctx, file) })
-		return n, err
+	return untilNone(func() (int, error) {
+		defer s.alone()()
+		return s.batch(ctx, file)
 	})
 }
 
@@ -192,12 +192,11 @@ func untilNone(ship func() (int, error)) error {
 	}
 }
 
-// alone does what reads events and writes them to the file, or removes the file: else what was erased
-// would be written anew by whoever had read it before.
-func (s *shipper) alone(do func()) {
+// alone is for who reads events and writes them to the file, or removes the file, until done: else what
+// was erased would be written anew by whoever had read it before.
+func (s *shipper) alone() (done func()) {
 	s.filing <- struct{}{}
-	defer func() { <-s.filing }()
-	do()
+	return func() { <-s.filing }
 }
 
 // flush delivers all there is, to the file and upstream.

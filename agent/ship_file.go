@@ -15,9 +15,7 @@ const fileNote = "filed"
 // the last of it written again.
 func (s *shipper) record(ctx context.Context, file Sink) error {
 	for some := false; ctx.Err() == nil; some = true {
-		var n int
-		var err error
-		s.alone(func() { n, err = s.write(ctx, file) })
+		n, err := s.write(ctx, file)
 		if err != nil {
 			return fmt.Errorf("writing events: %w", &failure{err: err, code: warnSinkFile, pace: fileLane, fix: "see to the place that sink_file names; the upstream is sent events all the same"})
 		}
@@ -35,15 +33,26 @@ func (s *shipper) record(ctx context.Context, file Sink) error {
 	return nil
 }
 
+// filedUpTo reads how far the file has got; no note is 0: without an upstream what is in the file is delivered.
+func filedUpTo(st *store.Store) (uint64, error) {
+	note, err := st.Recall(notesTable, fileNote)
+	if err != nil {
+		return 0, err
+	}
+	n, _ := strconv.ParseUint(string(note), 10, 64)
+	return n, nil
+}
+
 // write writes the events that come next in the file, and gives how many.
 func (s *shipper) write(ctx context.Context, file Sink) (int, error) {
+	defer s.alone()()
 	var events []store.Event
 	err := s.vault.use(func(st *store.Store) error {
-		note, err := st.Recall(notesTable, fileNote)
+		filed, err := filedUpTo(st)
 		if err != nil {
 			return err
 		}
-		s.filed, _ = strconv.ParseUint(string(note), 10, 64) // none is 0
+		s.filed = filed
 		events, err = st.Pending(s.filed, batchEvents)
 		return err
 	})

@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -275,11 +274,10 @@ func (d *daemon) pageEvents(_ context.Context, n int) (sent, waiting []ui.Event,
 // first.
 func (d *daemon) unsent(n uint64) (map[[sha256.Size]byte]bool, error) {
 	out := map[[sha256.Size]byte]bool{}
-	note, err := fromStore(d.vault, func(st *store.Store) ([]byte, error) { return st.Recall(notesTable, fileNote) })
+	filed, err := fromStore(d.vault, filedUpTo)
 	if err != nil {
 		return nil, fmt.Errorf("reading how far the file is: %w", err)
 	}
-	filed, _ := strconv.ParseUint(string(note), 10, 64) // none is 0: without an upstream what is in the file is delivered
 	for after := filed - min(n, filed); after < filed; {
 		some, err := fromStore(d.vault, func(st *store.Store) ([]store.Event, error) { return st.Pending(after, 64) })
 		if err != nil {

@@ -55,12 +55,8 @@ func openBrowser(url, runtime string) error {
 	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing the last link: %w", err)
 	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("writing the link: %w", err)
-	}
-	_, err = fmt.Fprintf(f, "<!DOCTYPE html><meta charset=\"utf-8\"><title>Picket</title><meta http-equiv=\"refresh\" content=\"0;url=%s\">\n", html.EscapeString(url))
-	if err := errors.Join(err, f.Close()); err != nil {
+	page := fmt.Appendf(nil, "<!DOCTYPE html><meta charset=\"utf-8\"><title>Picket</title><meta http-equiv=\"refresh\" content=\"0;url=%s\">\n", html.EscapeString(url))
+	if err := createFile(name, page, 0o600); err != nil {
 		return fmt.Errorf("writing the link: %w", err)
 	}
 	return exec.Command(opener, name).Start()

